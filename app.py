@@ -1,0 +1,33 @@
+"""The CDK app: compile the configuration, then build its stacks. `cdk.json` says how the CDK CLI starts it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import aws_cdk as cdk
+
+from dutybound.compiler import compile_path
+from dutybound.diagnostic import render_all
+from stacks import BaselineStacks
+
+
+def main() -> int:
+    """Synthesize; with a broken configuration print what is wrong with it and return 1."""
+    app = cdk.App(analytics_reporting=False)
+    config = app.node.try_get_context("config") or "config"
+    checked = compile_path(Path(str(config)))
+    if checked.diagnostics:
+        paint = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        print(render_all(checked.diagnostics, paint), file=sys.stderr)
+    if checked.failed or checked.value is None:
+        return 1
+    for account in checked.value.accounts:
+        BaselineStacks(app, checked.value, account)
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

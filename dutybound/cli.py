@@ -1,0 +1,73 @@
+"""The `dutybound` command. Commands import what they need when they run, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dutybound import __version__
+
+FINDINGS = 1
+"""Exit code when the input has findings; click itself exits with 2 for wrong usage."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dutybound")
+def cli() -> None:
+    """Compile teams and duties into a least-privilege baseline for AWS."""
+
+
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path))
+def check(path: Path) -> None:
+    """Compile a configuration and report what is wrong with it.
+
+    PATH is a folder or a file; without it, the folder config. Exits with 0 if all is well, 1 if there are errors.
+    """
+    from dutybound.compiler import compile_path
+    from dutybound.diagnostic import render_all
+
+    checked = compile_path(path)
+    if checked.diagnostics:
+        click.echo(render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
+    if checked.failed or checked.value is None:
+        raise SystemExit(FINDINGS)
+    account = checked.value.accounts[0]
+    roles = len(account.roles)
+    click.echo(
+        f"{path}: no errors. {len(account.groups)} groups, {len(account.users)} users, {roles} roles, "
+        f"{len(account.policies)} policies in {len(account.stacks)} stacks ({checked.value.reference})"
+    )
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema (2020-12) of a configuration, for editors."""
+    from dutybound.config import schema as configuration_schema
+    from dutybound.read import library
+
+    click.echo(json.dumps(configuration_schema(library()), indent=2, ensure_ascii=False))
+
+
+def _colour(stream: Any) -> bool:
+    return bool(stream.isatty()) and "NO_COLOR" not in os.environ
+
+
+def main() -> None:
+    """Run the command; a closed pipe and Ctrl-C end it quietly, as they end other tools."""
+    _guarded(cli)
+
+
+def _guarded(run: Callable[[], object]) -> None:
+    try:
+        run()
+    except BrokenPipeError:
+        # Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None

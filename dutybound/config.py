@@ -1,0 +1,486 @@
+"""What a user may write, as types. `Configuration` is a whole configuration; the JSON Schema comes from here.
+
+The types check the shape of each value on its own. What one name has to do with another is checked by `read`, and what
+actions and resources exist by `lower`. Mappings that a user keys by name stay mappings of name to value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    StrictBool,
+    Tag,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from dutybound.diagnostic import Span, Text
+
+LEVELS = ("list", "read", "write", "tagging", "permissions")
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a text must look like: a pattern (whole text), a longest length, and how to say it in a message."""
+
+    pattern: str
+    longest: int
+    says: str
+    digits: bool = False
+    """Whether a number is taken by its text: for ids made of digits."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._checker())
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$", "minLength": 1, "maxLength": self.longest}
+
+    def _checker(self) -> Callable[[object], Text]:
+        matches = re.compile(self.pattern).fullmatch
+
+        def check(value: object) -> Text:
+            if self.digits and isinstance(value, int) and hasattr(value, "text"):
+                value = Text(value.text, getattr(value, "span", None))
+            if not isinstance(value, str):
+                raise PydanticCustomError("wrong-type", "expected text")
+            if not value:
+                raise PydanticCustomError("invalid-value", "it is empty")
+            if len(value) > self.longest:
+                message = "it is {length} characters long; {longest} is the limit"
+                raise PydanticCustomError("too-long", message, {"length": len(value), "longest": self.longest})
+            if not matches(value):
+                raise PydanticCustomError("invalid-value", "{says}", {"says": self.says})
+            return value if isinstance(value, Text) else Text(value)
+
+        return check
+
+
+_NAME = "letters, digits, '-' and '_', starting with a letter"
+_PRINTABLE = r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+_IAM_TEXT = r"[ -~\u00a1-\u00ac\u00ae-\u00ff]+"
+"""Characters of a role's description (IAM API Reference, CreateRole), without the soft hyphen."""
+
+OrganizationName = Annotated[
+    Text,
+    Word(r"[A-Za-z][A-Za-z0-9-]*", 40, "a stack name starts with it: letters, digits and '-', starting with a letter"),
+]
+Name = Annotated[Text, Word(r"[A-Za-z][A-Za-z0-9_-]*", 64, f"a name is made of {_NAME}")]
+"""Teams, roles and duties. A team may become a role elsewhere, so a role's 64 characters hold for all."""
+UserName = Annotated[
+    Text, Word(r"[A-Za-z0-9_+=,.@-]+", 64, "an IAM user name is made of letters, digits and any of _+=,.@-")
+]
+ParameterName = Annotated[
+    Text, Word(r"[a-z][a-z0-9_]*", 64, "a parameter is made of small letters, digits and '_', starting with a letter")
+]
+Email = Annotated[
+    Text, Word(r"[A-Za-z0-9._%+/=-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]{2,}", 254, "it is not an e-mail address")
+]
+Owner = Annotated[
+    Text, Word(r"[A-Za-z0-9 _.:/=+@-]+", 256, "it becomes a tag: letters, digits, spaces and any of _.:/=+@-")
+]
+Sentence = Annotated[Text, Word(_PRINTABLE, 1000, "it holds a character that cannot be seen")]
+Description = Annotated[
+    Text, Word(_IAM_TEXT, 1000, "it becomes the role's description, where IAM takes Latin-1 characters only")
+]
+AccountId = Annotated[Text, Word(r"[0-9]{12}", 12, "an AWS account id has 12 digits; put it in quotes", digits=True)]
+ExternalId = Annotated[
+    Text,
+    Word(
+        r"[A-Za-z0-9_+=,.@:/-]{2,}",
+        1224,
+        "an external id has 2 or more letters, digits and any of _+=,.@:/-",
+        digits=True,
+    ),
+]
+RegionName = Annotated[Text, Word(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", 32, "it is not an AWS Region, such as 'eu-west-1'")]
+ServiceName = Annotated[Text, Word(r"\*|[a-z0-9-]+", 64, "a service is written as in IAM actions, such as 's3'")]
+ResourceTypeName = Annotated[
+    Text,
+    Word(r"[A-Za-z0-9_./ -]+", 128, "a resource type is written as in the IAM service reference, such as 'bucket'"),
+]
+ServicePrincipalName = Annotated[
+    Text, Word(r"[a-z0-9-]+(\.[a-z0-9-]+)*", 128, "a service is written as in 'ec2' or 'ecs-tasks'")
+]
+Action = Annotated[Text, Word(r"[a-z0-9-]+:[A-Za-z0-9_-]+", 192, "an action is written as in 's3:GetObject'")]
+ActionPattern = Annotated[
+    Text, Word(r"(\*|[a-z0-9-]+):[A-Za-z0-9_*?-]+", 192, "an action pattern is written as in 's3:Get*'")
+]
+ResourceText = Annotated[
+    Text,
+    Word(
+        r"[!#-\[\]-~]([ !#-\[\]-~]*[!#-\[\]-~])?",
+        1024,
+        "a resource is printable ASCII without quotes and backslashes",
+        digits=True,
+    ),
+]
+Expected = Annotated[
+    Text,
+    Word(r"[a-z0-9-]+:[A-Za-z0-9_-]+( on [!-~]+)?", 2048, "it is written as in 's3:GetObject on arn:aws:s3:::acme/x'"),
+]
+PolicyName = Annotated[Text, Word(r"[A-Za-z0-9_+=,.@/-]+", 128, "it is not the name of an AWS managed policy")]
+
+
+_PARAMETER = re.compile(r"(?<!\$)\{([a-z][a-z0-9_]*)\}")
+
+
+def parameters_in(text: str) -> tuple[str, ...]:
+    """The names of the parameters that a resource text mentions: `{buckets}`, but not `${aws:username}`."""
+    return tuple(_PARAMETER.findall(text))
+
+
+class Model(BaseModel):
+    """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it.
+
+    `later` names keys that are part of the language and not of this version: they are refused by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    later: ClassVar[frozenset[str]] = frozenset()
+    _span: Span | None = PrivateAttr(default=None)
+
+    @property
+    def span(self) -> Span | None:
+        """Where the mapping, or the text that stands for it, was written."""
+        return self._span
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_span(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        made = handler(value)
+        if isinstance(made, Model) and made._span is None:
+            made._span = getattr(value, "span", None)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _one_or_many(value: object) -> object:
+    return value if isinstance(value, (list, tuple, dict)) else (value,)
+
+
+@dataclass(frozen=True)
+class _OneOrMany:
+    """Takes a lone value as a list of one, and says so in the schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_one_or_many, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}
+
+
+ResourceTexts = Annotated[
+    tuple[ResourceText, ...], _OneOrMany(), Field(min_length=1, description="One or more; '*' and '?' match")
+]
+ServiceNames = Annotated[tuple[ServiceName, ...], _OneOrMany(), Field(min_length=1)]
+
+
+class Organization(Model):
+    """Who the baseline is for."""
+
+    later = frozenset({"people_in", "hub", "id", "identity_center"})
+    name: OrganizationName = Field(description="In stack names and tags", examples=["acme"])
+    owner: Owner = Field(description="Tag on everything that can be tagged", examples=["security@acme.example"])
+    home_region: RegionName = Field(
+        default_factory=lambda: Text("us-east-1"),
+        description="The Region that holds the stacks; IAM itself is global (default: us-east-1)",
+        examples=["eu-west-1"],
+    )
+
+
+class Member(Model):
+    """A person in a team: the name of an IAM user."""
+
+    later = frozenset({"until"})
+    name: UserName = Field(description="IAM user name", examples=["maria"])
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_name(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return _from_short(cls, value, handler, {"name": value} if not isinstance(value, dict) else value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_short(handler.resolve_ref_schema(handler(schema)), handler, "name")
+
+
+class DutyUse(Model):
+    """A duty that somebody has: its name, or its name with its parameters."""
+
+    name: Name = Field(description="A duty of the library or of `duties`", examples=["view-metrics"])
+    parameters: dict[ParameterName, ResourceTexts] = Field(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_name(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        if isinstance(value, dict):
+            if len(value) != 1:
+                message = "a duty with parameters is one name with a mapping: 'use-storage: {{buckets: [acme-*]}}'"
+                raise PydanticCustomError("wrong-type", message.replace("{{", "{").replace("}}", "}"))
+            name, parameters = next(iter(value.items()))
+            return _from_short(
+                cls, value, handler, {"name": name, "parameters": {} if parameters is None else parameters}
+            )
+        return _from_short(cls, value, handler, {"name": value})
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        made = handler.resolve_ref_schema(handler(schema))
+        name, parameters = made["properties"]["name"], made["properties"]["parameters"]
+        named = {
+            "type": "object",
+            "propertyNames": name,
+            "additionalProperties": {"anyOf": [parameters, {"type": "null"}]},
+        }
+        return {
+            "anyOf": [name, {**named, "minProperties": 1, "maxProperties": 1}],
+            "description": "The name of a duty, or its name with its parameters",
+            "examples": ["view-metrics", {"use-storage": {"buckets": ["acme-dev-*"]}}],
+        }
+
+
+def _from_short(cls: type[Model], value: Any, handler: ValidatorFunctionWrapHandler, whole: Any) -> Any:
+    made = handler(whole)
+    if isinstance(made, cls):
+        made._span = getattr(value, "span", None)
+    return made
+
+
+def _or_short(schema: dict[str, Any], handler: GetJsonSchemaHandler, key: str) -> dict[str, Any]:
+    return {"anyOf": [schema["properties"][key], dict(schema)], "description": schema.get("description", "")}
+
+
+class Team(Model):
+    """People who do the same work, and so have the same duties. It becomes an IAM group."""
+
+    later = frozenset({"in", "session"})
+    purpose: Sentence = Field(description="Why the team has access", examples=["Build and run the product"])
+    members: tuple[Member, ...] = Field((), description="The people in it", examples=[["john", "maria"]])
+    duties: tuple[DutyUse, ...] = Field((), description="What the team does")
+    never: tuple[DutyUse, ...] = Field((), description="Duties denied to the team, whatever else grants them")
+
+
+class ServiceTrust(Model):
+    """An AWS service may take the role; `ec2` also makes the instance profile."""
+
+    service: ServicePrincipalName = Field(description="As in 'ec2', 'lambda', 'ecs-tasks'", examples=["ec2"])
+
+
+class AccountTrust(Model):
+    """Principals of another AWS account may take the role, as far as that account lets them."""
+
+    account: AccountId = Field(description="The 12 digits of the account, in quotes", examples=["999988887777"])
+    external_id: ExternalId | None = Field(
+        None, description="What a third party must send, unique for you; not a secret", examples=["acme-9f3c2b71"]
+    )
+
+
+TRUSTS_LATER = frozenset({"team", "organization", "github", "gitlab", "oidc", "saml", "eks", "roles_anywhere"})
+
+
+def _kind_of_trust(value: Any) -> str | None:
+    if isinstance(value, Model):
+        return f"trust-{'service' if isinstance(value, ServiceTrust) else 'account'}"
+    kinds = [kind for kind in ("service", "account") if isinstance(value, dict) and kind in value]
+    return f"trust-{kinds[0]}" if len(kinds) == 1 else None
+
+
+Trust: TypeAlias = Annotated[
+    Annotated[ServiceTrust, Tag("trust-service")] | Annotated[AccountTrust, Tag("trust-account")],
+    Discriminator(_kind_of_trust),
+]
+
+
+class Role(Model):
+    """What software, or somebody outside, takes on to do its duties. It becomes an IAM role."""
+
+    later = frozenset({"in", "session", "until"})
+    purpose: Description = Field(description="Why the role exists", examples=["The web servers read their assets"])
+    trusts: Trust = Field(description="Who may take the role", examples=[{"service": "ec2"}])
+    duties: tuple[DutyUse, ...] = Field((), description="What the role does")
+
+
+class Parameter(Model):
+    """A value that whoever has the duty gives it."""
+
+    example: ResourceTexts = Field(description="A value for documentation and for the duty's own tests")
+    description: Sentence | None = Field(None, description="What it is, for whoever fills it in")
+
+
+Level = Literal["list", "read", "write", "tagging", "permissions"]
+_LATER_GRANTS = frozenset({"when", "pass", "to", "statements"})
+_WHY = Field(None, description="Why the duty needs it; required where a grant reaches every resource")
+_RESOURCES = Field(
+    None,
+    description="Resource types of the IAM service reference, with names instead of ARNs",
+    examples=[{"bucket": "{buckets}", "object": "{buckets}/*"}],
+)
+Resources: TypeAlias = dict[ResourceTypeName, ResourceTexts]
+
+
+class LevelGrant(Model):
+    """All actions of a service with these access levels, on these resource types."""
+
+    later = _LATER_GRANTS
+    service: ServiceNames = Field(description="Service prefixes as in IAM actions; '*' is every service")
+    access: tuple[Level, ...] = Field(
+        min_length=1, description="Access levels of the IAM service reference", examples=[["list", "read"]]
+    )
+    resources: Resources | None = _RESOURCES
+    only: tuple[ActionPattern, ...] = Field((), description="Keep only the actions that match one of these")
+    except_: tuple[ActionPattern, ...] = Field(
+        (), alias="except", description="Leave out the actions that match one of these"
+    )
+    wide: StrictBool | None = Field(
+        None,
+        description="true: also actions that have no resource-level permissions, at any level, with a why; "
+        "false: none of those",
+    )
+    why: Sentence | None = _WHY
+
+
+class ActionGrant(Model):
+    """Exactly these actions."""
+
+    later = _LATER_GRANTS
+    actions: tuple[Action, ...] = Field(
+        min_length=1, description="Actions by name", examples=[["cloudfront:CreateInvalidation"]]
+    )
+    resources: Resources | None = _RESOURCES
+    wide: StrictBool | None = Field(None, description="true: on every resource, at any level, with a why")
+    why: Sentence | None = _WHY
+
+
+class ManagedGrant(Model):
+    """An AWS managed policy, attached as it is."""
+
+    later = _LATER_GRANTS
+    managed: PolicyName = Field(description="Name of the policy", examples=["AdministratorAccess"])
+    why: Sentence = Field(description="Why nothing narrower serves")
+
+
+GRANT_KINDS: dict[str, str] = {"service": "grant-levels", "actions": "grant-actions", "managed": "grant-managed"}
+
+
+def _kind_of_grant(value: Any) -> str | None:
+    if isinstance(value, Model):
+        return {LevelGrant: "grant-levels", ActionGrant: "grant-actions"}.get(type(value), "grant-managed")
+    kinds = [tag for key, tag in GRANT_KINDS.items() if isinstance(value, dict) and key in value]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+Grant: TypeAlias = Annotated[
+    Annotated[LevelGrant, Tag("grant-levels")]
+    | Annotated[ActionGrant, Tag("grant-actions")]
+    | Annotated[ManagedGrant, Tag("grant-managed")],
+    Discriminator(_kind_of_grant),
+]
+
+
+class Expectation(Model):
+    """A test of the duty: with its example parameters and nothing else, a request is allowed or denied."""
+
+    allow: Expected | None = Field(
+        None, description="A request the duty must allow", examples=["s3:PutObject on arn:aws:s3:::acme/x"]
+    )
+    deny: Expected | None = Field(None, description="A request the duty must not allow")
+
+    @model_validator(mode="after")
+    def _either(self) -> Expectation:
+        if (self.allow is None) == (self.deny is None):
+            raise PydanticCustomError("wrong-type", "an expectation says either 'allow' or 'deny'")
+        return self
+
+    @property
+    def request(self) -> Text:
+        """The request that it speaks of: `service:Action`, and ` on ARN` where it says so."""
+        return self.allow or self.deny or Text("")
+
+
+class Duty(Model):
+    """Something a person or a program does, with the access that it takes."""
+
+    summary: Sentence = Field(description="What its holder does, in a few words", examples=["Publish the web site"])
+    parameters: dict[ParameterName, Parameter] = Field(default_factory=dict, description="What its holders fill in")
+    grants: tuple[Grant, ...] = Field(min_length=1, description="The access that it takes")
+    never: tuple[ActionPattern, ...] = Field(
+        (), description="Actions that a team's `never` denies with this duty, besides those it grants"
+    )
+    expect: tuple[Expectation, ...] = Field((), description="Tests of the duty: at least one allow and one deny")
+
+
+class BreakGlass(Model):
+    """The way in when everything else fails: users with all rights behind MFA, watched by an alarm."""
+
+    later = frozenset({"through", "password", "drill_every_days"})
+    users: tuple[UserName, ...] = Field(
+        min_length=1, description="IAM users for emergencies only", examples=[["break-glass-1"]]
+    )
+    alert: tuple[Email, ...] = Field(
+        min_length=1, description="Who is told of every use", examples=[["security@acme.example"]]
+    )
+
+
+class Mfa(Model):
+    """How multi-factor authentication is enforced for people. It always is."""
+
+    enforce_via: Literal["group"] = Field("group", description="A policy on every group of people")
+    devices: Literal["any"] = Field(
+        "any", description="Which devices count: authenticator apps, passkeys and security keys"
+    )
+    first_password_change: StrictBool = Field(
+        False, description="Let people change their password before they have a device"
+    )
+    own_access_keys: StrictBool = Field(False, description="Let people manage their own access keys, with MFA")
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("invalid-value", "it is not 1")
+    return value
+
+
+class Configuration(Model):
+    """A whole configuration."""
+
+    later = frozenset({"accounts", "people", "passwords", "guardrails", "budgets", "access", "waivers", "rollout"})
+    version: Annotated[Literal[1], BeforeValidator(_no_boolean)] = Field(
+        description="Version of the language", examples=[1]
+    )
+    organization: Organization = Field(examples=[{"name": "acme", "owner": "security@acme.example"}])
+    teams: dict[Name, Team] = Field(default_factory=dict, description="Teams by name")
+    roles: dict[Name, Role] = Field(default_factory=dict, description="Roles for software and for others, by name")
+    duties: dict[Name, Duty] = Field(default_factory=dict, description="Duties besides the built-in library, by name")
+    break_glass: BreakGlass = Field(examples=[{"users": ["break-glass-1"], "alert": ["security@acme.example"]}])
+    mfa: Mfa = Field(default_factory=Mfa)
+
+
+def schema(duties: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a configuration. `duties` are the built-in names that editors offer."""
+    made = Configuration.model_json_schema(by_alias=True)
+    out = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Dutybound configuration",
+        **made,
+    }
+    if duties:
+        out["$defs"]["BuiltInDuty"] = {"enum": list(duties)}
+    return out

@@ -1,0 +1,174 @@
+"""What is wrong, where, and what to do about it.
+
+Every stage returns `Checked`: its value and all the diagnostics it found. Nothing here reads files or knows the
+language; a `Span` carries the text it points into, so rendering needs no second look at the disk.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+T = TypeVar("T")
+Severity = Literal["error", "warning"]
+_SHOWN = 60
+"""Characters of a user's own text that a message repeats; a longer one is cut, so one line stays one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text that was read: its path as the user gave it, and its lines without their line ends."""
+
+    path: str
+    lines: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A place in a source. Line and column count from 1, in characters; the length is at least 1."""
+
+    source: Source
+    line: int
+    column: int
+    length: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.source.path}:{self.line}:{self.column}"
+
+    @property
+    def place(self) -> str:
+        """Path and line, for a sentence: `config/teams.yaml:14`."""
+        return f"{self.source.path}:{self.line}"
+
+    @property
+    def order(self) -> tuple[str, int, int]:
+        """The key that sorts spans by file, line and column."""
+        return (self.source.path, self.line, self.column)
+
+
+class Text(str):
+    """A string that knows where a user wrote it. Equality is meaning: the place takes no part in it."""
+
+    span: Span | None
+
+    def __new__(cls, value: str, span: Span | None = None) -> Text:
+        """A text written at `span`; without one for a text of ours."""
+        text = super().__new__(cls, value)
+        text.span = span
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: a kebab-case name, what is wrong in a sentence, its place, and what to do."""
+
+    name: str
+    message: str
+    span: Span | None = None
+    hint: str = ""
+    """What to do, in a few words; stands beside the caret."""
+    notes: tuple[str, ...] = ()
+    severity: Severity = "error"
+
+    @property
+    def order(self) -> tuple[str, int, int, str, str]:
+        """File, line and column first, so that a run reads from top to bottom."""
+        return (*(self.span.order if self.span else ("", 0, 0)), self.name, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Generic[T]):
+    """What a stage made (None if it could not) and everything it found on the way."""
+
+    value: T | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """True when the next stage must not run: there is no value, or there is an error."""
+        return self.value is None or any(d.severity == "error" for d in self.diagnostics)
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The diagnostics in file order, each once."""
+    return tuple(sorted(dict.fromkeys(diagnostics), key=lambda d: d.order))
+
+
+def visible(text: str) -> str:
+    """The text with every character that a terminal would act on or hide written as its escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() and unicodedata.category(c) != "Cf" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def quoted(text: object) -> str:
+    """A user's own word for a message: quoted, made visible, and cut when it is very long."""
+    shown = visible(str(text))
+    return f"'{shown[: _SHOWN - 1]}…'" if len(shown) > _SHOWN else f"'{shown}'"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'?` for the nearest known word, or an empty text when nothing is near."""
+    by_fold = {k.casefold(): k for k in sorted(known)}
+    folded = word[:256].casefold()
+    if folded in by_fold:
+        return f"did you mean '{by_fold[folded]}'?"
+    near = difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.6)
+    return f"did you mean '{by_fold[near[0]]}'?" if near else ""
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _excerpt(span: Span, hint: str) -> list[str]:
+    lines = span.source.lines
+    line = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
+    start = span.column - 1
+    before, marked = visible(line[:start]), visible(line[start : start + span.length])
+    after = visible(line[start + span.length :])
+    if len(before) > 100:
+        before = "…" + before[-80:]
+    if len(marked) > 100:
+        marked, after = marked[:100] + "…", ""
+    gutter = " " * len(str(span.line))
+    carets = "^" * max(1, _width(marked))
+    return [
+        f"{gutter} |",
+        f"{span.line} | {(before + marked + after[:100]).rstrip()}",
+        f"{gutter} | {' ' * _width(before)}{carets}{' ' + hint if hint else ''}",
+    ]
+
+
+def render(diagnostic: Diagnostic, paint: bool = False) -> str:
+    """One diagnostic as text: what, where, the line with a caret under the place, and what to do.
+
+    `paint` adds ANSI colour; the caller decides it, since only the caller knows whether a terminal reads.
+    """
+    head = f"{diagnostic.severity}[{diagnostic.name}]"
+    if paint:
+        head = f"\x1b[{'31' if diagnostic.severity == 'error' else '33'};1m{head}\x1b[0m"
+    out = [f"{head}: {diagnostic.message}"]
+    if diagnostic.span:
+        out.append(f"  --> {visible(diagnostic.span.source.path)}:{diagnostic.span.line}:{diagnostic.span.column}")
+        out += _excerpt(diagnostic.span, diagnostic.hint)
+    elif diagnostic.hint:
+        out.append(f"  = {diagnostic.hint}")
+    out += [f"  = {note}" for note in diagnostic.notes]
+    return "\n".join(out)
+
+
+def render_all(diagnostics: Iterable[Diagnostic], paint: bool = False) -> str:
+    """All diagnostics in file order, a blank line between them, and a closing count."""
+    found = in_order(diagnostics)
+    counts = []
+    for severity in ("error", "warning"):
+        n = sum(d.severity == severity for d in found)
+        if n:
+            counts.append(f"{n} {severity}{'s' if n > 1 else ''}")
+    return "\n\n".join([*(render(d, paint) for d in found), *([" and ".join(counts)] if counts else [])])

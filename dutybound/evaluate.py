@@ -1,0 +1,299 @@
+"""decide(request, policies) -> Decision: what IAM would answer, and never a guess.
+
+One account, identity policies: an explicit deny wins, then an allow, then the implicit deny. Whatever the judge does
+not know (an operator, a multi-valued key without a set operator, a trust policy) makes the answer 'unknown', which its
+callers treat as a failure. Sources: IAM User Guide, "Policy evaluation logic", "IAM JSON policy elements: Condition
+operators", "Set operators for multi-valued context keys", "IAM policy elements: Variables and tags".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Literal
+
+from dutybound import catalog
+from dutybound.baseline import Account, Group, Role
+from dutybound.policy import Condition, Policy, Statement, filled, parse
+
+Outcome = Literal["allowed", "denied", "unknown"]
+Values = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call: who (ARN), which action on which resource (ARN or `*`), and the condition keys that hold.
+
+    A key that is absent from `context` is absent from the request. Keys are compared without case.
+    """
+
+    principal: str
+    action: str
+    resource: str
+    context: Mapping[str, str | Values] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer and the statements that gave it; for an implicit deny there are none."""
+
+    outcome: Outcome
+    because: tuple[Statement, ...] = ()
+    reason: str = ""
+    """Why the answer is unknown."""
+
+
+def decide(request: Request, policies: Iterable[Policy]) -> Decision:
+    """Judge a request against the identity policies of its principal."""
+    keys = {k.lower(): (v,) if isinstance(v, str) else tuple(v) for k, v in request.context.items()}
+    allows: list[Statement] = []
+    denies: list[Statement] = []
+    doubts: list[tuple[Statement, str]] = []
+    for policy in policies:
+        for statement in policy.statements:
+            try:
+                if _applies(statement, request, keys):
+                    (denies if statement.effect == "Deny" else allows).append(statement)
+            except _Unknown as unknown:
+                doubts.append((statement, str(unknown)))
+    if denies:
+        return Decision("denied", tuple(denies))
+    in_the_way = [d for d in doubts if d[0].effect == "Deny" or not allows]
+    if in_the_way and (allows or any(s.effect == "Allow" for s, _ in in_the_way)):
+        return Decision("unknown", tuple(s for s, _ in in_the_way), in_the_way[0][1])
+    return Decision("allowed", tuple(allows)) if allows else Decision("denied")
+
+
+def policies_of(
+    account: Account, name: str, account_id: str = "123456789012", partition: str = "aws"
+) -> tuple[Policy, ...]:
+    """All policies of a user (through its groups) or a role, ARNs filled in. Raises KeyError for an unknown name."""
+    holders: list[Group | Role] = [r for r in account.roles if r.name == name]
+    users = [u for u in account.users if u.name == name]
+    if not users and not holders:
+        raise KeyError(name)
+    holders += [g for u in users for g in account.groups if g.name in u.groups]
+    customer = {p for holder in holders for p in holder.policies}
+    managed = {m for holder in holders for m in holder.managed}
+    by_name = {p.name: p.policy for p in account.policies}
+    documents = catalog.aws_managed_policies()
+    own = [in_account(by_name[p], account_id, partition) for p in sorted(customer)]
+    return (*own, *(parse(dict(documents[m])) for m in sorted(managed)))
+
+
+def in_account(policy: Policy, account_id: str, partition: str = "aws") -> Policy:
+    """The policy as it is once deployed: partition and account filled in."""
+
+    def fill(values: Values) -> Values:
+        return tuple(filled(v, account_id, partition) for v in values)
+
+    return Policy(
+        tuple(
+            replace(
+                s,
+                resources=fill(s.resources),
+                not_resources=fill(s.not_resources),
+                conditions=tuple(replace(c, values=fill(c.values)) for c in s.conditions),
+                principals=tuple(replace(p, values=fill(p.values)) for p in s.principals),
+            )
+            for s in policy.statements
+        )
+    )
+
+
+# --- one statement --------------------------------------------------------------------------------------------------
+
+
+class _Unknown(Exception):
+    """The judge does not know; the message says what."""
+
+
+def _applies(statement: Statement, request: Request, keys: Mapping[str, Values]) -> bool:
+    if statement.principals:
+        raise _Unknown("trust and resource policies are not judged yet")
+    if statement.actions and not any(_glob(a, True).fullmatch(request.action) for a in statement.actions):
+        return False
+    if any(_glob(a, True).fullmatch(request.action) for a in statement.not_actions):
+        return False
+    if statement.resources and not any(_resource(r, request.resource, keys) for r in statement.resources):
+        return False
+    if any(_resource(r, request.resource, keys) for r in statement.not_resources):
+        return False
+    doubt: _Unknown | None = None
+    for condition in statement.conditions:
+        try:
+            if not _holds(condition, keys):
+                return False
+        except _Unknown as unknown:
+            doubt = unknown
+    if doubt is not None:
+        raise doubt
+    return True
+
+
+@lru_cache(maxsize=65536)
+def _glob(pattern: str, any_case: bool) -> re.Pattern[str]:
+    """`*` and `?` match; everything else, `[` too, stands for itself."""
+    text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(text, re.DOTALL | (re.IGNORECASE if any_case else 0))
+
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+def _pattern(text: str, keys: Mapping[str, Values], any_case: bool = False) -> re.Pattern[str] | None:
+    """A value of a policy as a pattern, its variables replaced; None if one has no value, which matches nothing."""
+    if "${" not in text:
+        return _glob(text, any_case)
+    out, end = "", 0
+    for found in _VARIABLE.finditer(text):
+        value = _variable(found[1], keys)
+        if value is None:
+            return None
+        out += _glob(text[end : found.start()], any_case).pattern + re.escape(value)
+        end = found.end()
+    out += _glob(text[end:], any_case).pattern
+    return re.compile(out, re.DOTALL | (re.IGNORECASE if any_case else 0))
+
+
+def _variable(text: str, keys: Mapping[str, Values]) -> str | None:
+    if text in ("*", "?", "$"):
+        return text
+    if text.startswith("AWS::"):
+        raise _Unknown(f"the policy still holds ${{{text}}}, which is filled in at deployment")
+    name, comma, default = text.partition(",")
+    values = keys.get(name.strip().lower(), ())
+    if len(values) > 1:
+        raise _Unknown(f"the policy variable {name} has several values")
+    if values:
+        return values[0]
+    return default.strip().strip("'") if comma else None
+
+
+def _resource(pattern: str, resource: str, keys: Mapping[str, Values]) -> bool:
+    compiled = _pattern(pattern, keys)
+    return compiled is not None and compiled.fullmatch(resource) is not None
+
+
+# --- conditions -----------------------------------------------------------------------------------------------------
+
+_Test = Callable[[str, str, Mapping[str, Values]], bool]
+
+
+def _string(any_case: bool) -> _Test:
+    def equal(value: str, wanted: str, keys: Mapping[str, Values]) -> bool:
+        compiled = _pattern(wanted, keys, any_case) if "${" in wanted else None
+        if "${" in wanted:
+            return compiled is not None and compiled.fullmatch(value) is not None
+        return value.lower() == wanted.lower() if any_case else value == wanted
+
+    return equal
+
+
+def _like(value: str, wanted: str, keys: Mapping[str, Values]) -> bool:
+    return _resource(wanted, value, keys)
+
+
+def _arn(value: str, wanted: str, keys: Mapping[str, Values]) -> bool:
+    """Six parts, each matched on its own: a `*` in one does not reach into the next."""
+    parts, patterns = value.split(":", 5), wanted.split(":", 5)
+    if len(parts) != 6 or len(patterns) != 6:
+        return wanted == "*"
+    return all(_resource(p, v, keys) for v, p in zip(parts, patterns, strict=True))
+
+
+def _bool(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
+    return value.lower() == wanted.lower() and wanted.lower() in ("true", "false")
+
+
+def _number(compare: Callable[[float, float], bool]) -> _Test:
+    def test(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
+        try:
+            return compare(float(value), float(wanted))
+        except ValueError:
+            return False
+
+    return test
+
+
+def _moment(text: str) -> float:
+    if re.fullmatch(r"-?\d+", text):
+        return float(text)
+    made = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return (made if made.tzinfo else made.replace(tzinfo=UTC)).timestamp()
+
+
+def _date(compare: Callable[[float, float], bool]) -> _Test:
+    def test(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
+        try:
+            return compare(_moment(value), _moment(wanted))
+        except ValueError:
+            return False
+
+    return test
+
+
+def _ip(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
+    try:
+        return ipaddress.ip_address(value) in ipaddress.ip_network(wanted, strict=False)
+    except ValueError:
+        return False
+
+
+_ORDERS: dict[str, Callable[[float, float], bool]] = {
+    "Equals": lambda a, b: a == b,
+    "LessThan": lambda a, b: a < b,
+    "LessThanEquals": lambda a, b: a <= b,
+    "GreaterThan": lambda a, b: a > b,
+    "GreaterThanEquals": lambda a, b: a >= b,
+}
+_TESTS: dict[str, _Test] = {
+    "StringEquals": _string(False),
+    "StringEqualsIgnoreCase": _string(True),
+    "StringLike": _like,
+    "ArnEquals": _arn,
+    "ArnLike": _arn,
+    "Bool": _bool,
+    "IpAddress": _ip,
+    **{f"Numeric{name}": _number(order) for name, order in _ORDERS.items()},
+    **{f"Date{name}": _date(order) for name, order in _ORDERS.items()},
+}
+_NEGATED = {
+    "StringNotEquals": "StringEquals",
+    "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
+    "StringNotLike": "StringLike",
+    "ArnNotEquals": "ArnEquals",
+    "ArnNotLike": "ArnLike",
+    "NotIpAddress": "IpAddress",
+    "NumericNotEquals": "NumericEquals",
+    "DateNotEquals": "DateEquals",
+}
+
+
+def _holds(condition: Condition, keys: Mapping[str, Values]) -> bool:
+    values = keys.get(condition.key.lower())
+    if condition.operator == "Null":
+        absent = not values
+        return any(_bool(str(absent).lower(), wanted, keys) for wanted in condition.values)
+    set_operator, _, rest = condition.operator.rpartition(":")
+    name = rest.removesuffix("IfExists")
+    test = _TESTS.get(_NEGATED.get(name, name))
+    if test is None or set_operator not in ("", "ForAllValues", "ForAnyValue"):
+        raise _Unknown(f"the condition operator {condition.operator} is not known")
+    negated = name in _NEGATED
+    if not values:
+        if set_operator:
+            return set_operator == "ForAllValues" or rest != name
+        return negated or rest != name
+    results = [any(test(value, wanted, keys) for wanted in condition.values) is not negated for value in values]
+    if set_operator == "ForAllValues":
+        return all(results)
+    if set_operator == "ForAnyValue":
+        return any(results)
+    if len(results) > 1:
+        raise _Unknown(f"{condition.key} has several values, and the condition no set operator")
+    return results[0]

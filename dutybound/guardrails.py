@@ -1,0 +1,71 @@
+"""Rules that a whole configuration must keep once its access is decided: one function per rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dutybound import catalog
+from dutybound.config import Duty, Expectation
+from dutybound.diagnostic import Diagnostic, quoted
+from dutybound.evaluate import Decision, Request, decide, in_account
+from dutybound.lower import Access, duty_access, example_use, unknown_action_hint
+from dutybound.policy import Policy, parse
+from dutybound.read import Reading
+
+EXAMPLE_ACCOUNT = "111122223333"
+"""The account in which expectations are judged; ARNs in `expect` name it, or leave the account empty."""
+
+
+def check(reading: Reading) -> Iterator[Diagnostic]:
+    """All rules over a configuration without errors."""
+    for name, duty in sorted(reading.configuration.duties.items()):
+        yield from expectations(name, duty)
+
+
+def expectations(name: str, duty: Duty) -> Iterator[Diagnostic]:
+    """What a duty expects of itself holds: each allow is allowed and each deny is denied by its grants alone.
+
+    Judged with the duty's example parameters, for a person signed in with MFA, in account 111122223333.
+    """
+    found: list[Diagnostic] = []
+    access = duty_access(example_use(name, duty), duty, found)
+    if found:
+        return  # reported where the duty is compiled
+    for expectation in duty.expect:
+        yield from _expectation(name, expectation, access)
+
+
+def _expectation(name: str, expectation: Expectation, access: Access) -> Iterator[Diagnostic]:
+    text = expectation.request
+    action, _, resource = text.partition(" on ")
+    if hint := unknown_action_hint(action):
+        yield Diagnostic("unknown-action", f"duty {quoted(name)}: there is no action {quoted(action)}", text.span, hint)
+        return
+    wanted = "allowed" if expectation.allow else "denied"
+    decision = judged(access, action, resource or "*")
+    if decision.outcome != wanted:
+        message = f"duty {quoted(name)} expects {quoted(text)} to be {wanted}, but it is {decision.outcome}"
+        yield Diagnostic("broken-expectation", message, text.span, _reason(decision, access))
+
+
+def judged(access: Access, action: str, resource: str) -> Decision:
+    """The decision on one request of a person with this access and nothing else, signed in with MFA."""
+    context: Mapping[str, str] = {
+        "aws:MultiFactorAuthPresent": "true",
+        "aws:ViaAWSService": "false",
+        "aws:username": "example",
+        "aws:PrincipalArn": f"arn:aws:iam::{EXAMPLE_ACCOUNT}:user/people/example",
+    }
+    documents = catalog.aws_managed_policies()
+    policies = [in_account(Policy(access.statements), EXAMPLE_ACCOUNT)]
+    policies += [parse(dict(documents[name])) for name in access.managed]
+    return decide(Request(context["aws:PrincipalArn"], action, resource, context), policies)
+
+
+def _reason(decision: Decision, access: Access) -> str:
+    if decision.outcome == "unknown":
+        return decision.reason
+    if decision.because:
+        places = {o.granted.place for s in decision.because for o in s.origins if o.granted}
+        return f"granted at {', '.join(sorted(places))}" if places else "granted by an AWS managed policy"
+    return "no grant of the duty allows it"
