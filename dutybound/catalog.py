@@ -164,20 +164,17 @@ def shortened(actions: Iterable[Action], levels: Iterable[str]) -> tuple[str, ..
 
 
 def _prefixes(granted: set[Action], everything: set[Action]) -> set[str]:
-    names = {a.name.lower() for a in granted}
-    others = {a.name.lower() for a in everything} - names
+    """Patterns and names that match the granted actions of one service and no other action of it."""
+    others = {a.name.lower() for a in everything - granted}
     blocked = {other[:i] for other in others for i in range(1, len(other) + 1)}
-    covering: dict[str, list[str]] = {}
-    for action in granted:
-        ends = [m.start() for m in _WORD_END.finditer(action.name)]
-        free = next((action.name[:i] for i in ends if action.name[:i].lower() not in blocked), action.name)
-        covering.setdefault(free.lower(), []).append(free if free != action.name else "")
-    # A whole name may itself be the prefix of granted names (`ListTags` beside `ListTagsForResource`).
-    return {_pattern(prefix, [n for n in names if n.startswith(prefix)], granted) for prefix in covering}
-
-
-def _pattern(prefix: str, covered: list[str], granted: set[Action]) -> str:
-    if len(covered) == 1:
-        return next(a.name for a in granted if a.name.lower() == covered[0])
-    written = next(a.name for a in sorted(granted) if a.name.lower().startswith(prefix))[: len(prefix)]
-    return f"{written}*"
+    found: dict[str, list[str]] = {}
+    for name in sorted(a.name for a in granted):
+        ends = (m.start() for m in _WORD_END.finditer(name))
+        prefix = next((name[:i] for i in ends if name[:i].lower() not in blocked), None)
+        if prefix is None and name.lower() not in blocked:
+            prefix = name  # nothing but granted actions starts with it, such as `ListTags` beside `ListTagsForResource`
+        found.setdefault(prefix.lower() if prefix else f"={name}", []).append(name)
+    patterns = {f"{names[0][: len(prefix)]}*" if len(names) > 1 else names[0] for prefix, names in found.items()}
+    stems = {p[:-1].lower() for p in patterns if p.endswith("*")}
+    # `DescribeVpc*` takes in `DescribeVpcs` too, which no whole word joins to it.
+    return {p for p in patterns if not any(p.rstrip("*").lower().startswith(s) and p.lower() != f"{s}*" for s in stems)}

@@ -188,9 +188,9 @@ class _OneOrMany:
 
 
 ResourceTexts = Annotated[
-    tuple[ResourceText, ...], _OneOrMany(), Field(min_length=1, description="One or more; '*' and '?' match")
+    tuple[ResourceText, ...], Field(min_length=1, description="One or more; '*' and '?' match"), _OneOrMany()
 ]
-ServiceNames = Annotated[tuple[ServiceName, ...], _OneOrMany(), Field(min_length=1)]
+ServiceNames = Annotated[tuple[ServiceName, ...], Field(min_length=1), _OneOrMany()]
 
 
 class Organization(Model):
@@ -474,13 +474,27 @@ class Configuration(Model):
 
 
 def schema(duties: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a configuration. `duties` are the built-in names that editors offer."""
-    made = Configuration.model_json_schema(by_alias=True)
-    out = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Dutybound configuration",
-        **made,
-    }
+    """The JSON Schema (2020-12) of a configuration. `duties` are the built-in names that editors offer.
+
+    A folder's files merge into one configuration, so no key is required in any one of them.
+    """
+    made = Configuration.model_json_schema()
+    made.pop("required", None)
     if duties:
-        out["$defs"]["BuiltInDuty"] = {"enum": list(duties)}
-    return out
+        use = made["$defs"]["DutyUse"]
+        use["anyOf"] = [{"enum": list(duties)}, *use["anyOf"]]
+    _close(made)
+    made["title"] = "Dutybound configuration"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def _close(schema: Any) -> None:
+    """A mapping keyed by names takes no other keys: pydantic leaves that open."""
+    if isinstance(schema, dict):
+        if "patternProperties" in schema:
+            schema.setdefault("additionalProperties", False)
+        for inner in schema.values():
+            _close(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _close(inner)

@@ -48,24 +48,67 @@ class Decision:
 
 
 def decide(request: Request, policies: Iterable[Policy]) -> Decision:
-    """Judge a request against the identity policies of its principal."""
-    keys = {k.lower(): (v,) if isinstance(v, str) else tuple(v) for k, v in request.context.items()}
-    allows: list[Statement] = []
-    denies: list[Statement] = []
-    doubts: list[tuple[Statement, str]] = []
-    for policy in policies:
-        for statement in policy.statements:
+    """Judge one request against the identity policies of its principal."""
+    return Judge(policies).decide(request)
+
+
+class Judge:
+    """The policies of one principal, prepared for many requests."""
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        """Take all identity policies of the principal; their order does not matter."""
+        self._statements = [(s, _Actions(s)) for policy in policies for s in policy.statements]
+        self._by_action: dict[str, list[Statement]] = {}
+
+    def decide(self, request: Request) -> Decision:
+        """Judge one request."""
+        keys = {k.lower(): (v,) if isinstance(v, str) else tuple(v) for k, v in request.context.items()}
+        allows: list[Statement] = []
+        denies: list[Statement] = []
+        doubts: list[tuple[Statement, str]] = []
+        for statement in self._naming(request.action):
             try:
                 if _applies(statement, request, keys):
                     (denies if statement.effect == "Deny" else allows).append(statement)
             except _Unknown as unknown:
                 doubts.append((statement, str(unknown)))
-    if denies:
-        return Decision("denied", tuple(denies))
-    in_the_way = [d for d in doubts if d[0].effect == "Deny" or not allows]
-    if in_the_way and (allows or any(s.effect == "Allow" for s, _ in in_the_way)):
-        return Decision("unknown", tuple(s for s, _ in in_the_way), in_the_way[0][1])
-    return Decision("allowed", tuple(allows)) if allows else Decision("denied")
+        if denies:
+            return Decision("denied", tuple(denies))
+        in_the_way = [d for d in doubts if d[0].effect == "Deny" or not allows]
+        if in_the_way and (allows or any(s.effect == "Allow" for s, _ in in_the_way)):
+            return Decision("unknown", tuple(s for s, _ in in_the_way), in_the_way[0][1])
+        return Decision("allowed", tuple(allows)) if allows else Decision("denied")
+
+    def _naming(self, action: str) -> list[Statement]:
+        """The statements that speak of an action, whatever the resource and the conditions."""
+        folded = action.lower()
+        if folded not in self._by_action:
+            self._by_action[folded] = [s for s, actions in self._statements if actions.match(folded)]
+        return self._by_action[folded]
+
+
+class _Actions:
+    """The Action or NotAction of a statement, sorted by service so that few patterns are tried."""
+
+    def __init__(self, statement: Statement) -> None:
+        self.negated = not statement.actions
+        self.names: set[str] = set()
+        self.patterns: dict[str, list[re.Pattern[str]]] = {}
+        for text in statement.not_actions if self.negated else statement.actions:
+            folded = text.lower()
+            prefix = folded.partition(":")[0]
+            if "*" in folded or "?" in folded:
+                service = "" if "*" in prefix or "?" in prefix else prefix
+                self.patterns.setdefault(service, []).append(_glob(folded, False))
+            else:
+                self.names.add(folded)
+
+    def match(self, action: str) -> bool:
+        """Whether the statement speaks of an action, given in small letters."""
+        service = action.partition(":")[0]
+        tried = (*self.patterns.get(service, ()), *self.patterns.get("", ()))
+        named = action in self.names or any(p.fullmatch(action) for p in tried)
+        return named is not self.negated
 
 
 def policies_of(
@@ -113,12 +156,9 @@ class _Unknown(Exception):
 
 
 def _applies(statement: Statement, request: Request, keys: Mapping[str, Values]) -> bool:
+    """Whether a statement that speaks of the action speaks of the request."""
     if statement.principals:
         raise _Unknown("trust and resource policies are not judged yet")
-    if statement.actions and not any(_glob(a, True).fullmatch(request.action) for a in statement.actions):
-        return False
-    if any(_glob(a, True).fullmatch(request.action) for a in statement.not_actions):
-        return False
     if statement.resources and not any(_resource(r, request.resource, keys) for r in statement.resources):
         return False
     if any(_resource(r, request.resource, keys) for r in statement.not_resources):

@@ -442,6 +442,14 @@ def mfa_policy(mfa: Mfa) -> Policy:
             resources=("*",),
             conditions=(Condition("Null", "aws:MultiFactorAuthPresent", ("true",)), direct),
         ),
+        # What is left without MFA is left for oneself: a duty may grant the same actions on everybody.
+        Statement(
+            "DenyOthersWithoutMfa",
+            "Deny",
+            actions=tuple(sorted(session & set(_ENROL))),
+            not_resources=SELF,
+            conditions=(Condition("BoolIfExists", "aws:MultiFactorAuthPresent", ("false",)), direct),
+        ),
     ]
     if mfa.own_access_keys:
         keys = Statement("OwnKeysWithMfa", "Allow", actions=_OWN_KEYS, resources=SELF, conditions=with_mfa)
@@ -628,25 +636,25 @@ class _Lowering:
         return Access(tuple(statements), tuple(sorted(managed)))
 
     def _never(self, use: DutyUse) -> Iterator[Statement]:
-        """Denies for everything that a duty grants, on every resource, save what a person needs to enrol MFA."""
+        """Denies for what a duty does, save what a person needs to enrol MFA for themselves.
+
+        Its changes, and the actions of its own `never`, are denied on every resource; what it looks at, where it looks.
+        A duty that changes things also lists and reads everything (all servers, all metrics) to find its way, as many
+        duties do: that is not what it is about, and stays.
+        """
         duty = self.duties.get(use.name)
         if duty is None:
             return
-        origin = Origin(str(use.name), use.span or use.name.span, duty.span)
-        context = _Grant(str(use.name), {}, origin, self.found)
-        denied = set(_actions_of(duty, context))
         if any(isinstance(g, ManagedGrant) for g in duty.grants):
             message = f"'never' cannot name {quoted(use.name)}, which is an AWS managed policy as a whole"
             self.found.append(Diagnostic("wrong-never", message, use.name.span, "leave it out: nobody gets it unasked"))
             return
-        own = {a for a in denied if str(a) in _OWN}
-        everywhere = {a for a in denied - own if str(a) not in _UNOWNED}
-        for label, actions, not_self in (("", everywhere, False), ("OfOthers", own, True)):
+        origin = Origin(str(use.name), use.span or use.name.span, duty.span)
+        denied = _denied(use, duty, _Grant(str(use.name), {}, origin, self.found))
+        for label, actions, where in denied:
             short = catalog.shortened(actions, catalog.RANK)
             if short:
-                sid = f"Never{_camel(use.name)}{label}"
-                where = {"not_resources": SELF} if not_self else {"resources": ("*",)}
-                yield Statement(sid, "Deny", actions=short, origins=(origin,), **where)
+                yield replace(where, sid=f"Never{_camel(use.name)}{label}", actions=short, origins=(origin,))
 
     def _packed(
         self, who: str, name: str, at: Text, statements: list[Statement], most: int, stack: str
@@ -786,24 +794,47 @@ _UNOWNED = frozenset({*_SEE_RULES, *_MAKE_DEVICE, "iam:DeleteVirtualMFADevice"})
 """Enrolment that cannot be limited to a user: `never` leaves it alone."""
 
 
-def _actions_of(duty: Duty, context: _Grant) -> Iterator[Action]:
-    """Every action that a duty grants anywhere, and those that its `never` adds."""
-    for grant in duty.grants:
-        if isinstance(grant, LevelGrant):
-            candidates = [a for p in _service_prefixes(grant, context) for a in catalog.service(p).actions.values()]
-            yield from _filtered(grant, [a for a in candidates if a.level in grant.access], context)
-        elif isinstance(grant, ActionGrant):
-            yield from (a for text in grant.actions if (a := _action(text)) is not None)
+def _denied(use: DutyUse, duty: Duty, context: _Grant) -> Iterator[tuple[str, set[Action], Statement]]:
+    """What `never` denies of a duty: a label, actions, and the statement that says where."""
+    anywhere: dict[Text, tuple[Text, ...]] = {name: (Text("*"),) for name in duty.parameters}
+    wide = DutyUse.model_construct(name=use.name, parameters=anywhere)
+    access = duty_access(wide, duty, context.found)
+    granted = {s: {a for p in s.actions for a in _matching(p)} for s in access.statements}
+    changes = {a for actions in granted.values() for a in actions if a.level not in LOOKING}
+    named = set(_never_patterns(duty, context))
+    everywhere = changes | named
+    yield "", everywhere - _actions(_OWN | _UNOWNED), Statement("", "Deny", resources=("*",))
+    own = everywhere & _actions(_OWN)
+    looked_at: dict[tuple[str, ...], set[Action]] = {}
+    for statement, actions in granted.items():
+        looks = {a for a in actions if a.level in LOOKING} - everywhere - _actions(_UNOWNED)
+        if statement.resources != ("*",) or not everywhere:
+            own |= looks & _actions(_OWN)
+            looked_at.setdefault(statement.resources, set()).update(looks - _actions(_OWN))
+    yield "OfOthers", own, Statement("", "Deny", not_resources=SELF)
+    for resources, actions in looked_at.items():
+        yield "Looking", actions, Statement("", "Deny", resources=resources)
+
+
+def _never_patterns(duty: Duty, context: _Grant) -> Iterator[Action]:
     for pattern in duty.never:
-        prefix = pattern.partition(":")[0]
-        services = catalog.services() if prefix == "*" else [prefix] if prefix in catalog.services() else []
-        hits = [a for p in services for a in catalog.service(p).actions.values() if catalog.matches(pattern, a)]
+        hits = list(_matching(pattern))
         if not hits:
             hint = unknown_action_hint(pattern) or "remove it"
-            context.report(
-                "unknown-action", f"'never' names {quoted(pattern)}, which matches no action", pattern.span, hint
-            )
+            message = f"'never' names {quoted(pattern)}, which matches no action"
+            context.report("unknown-action", message, pattern.span, hint)
         yield from hits
+
+
+def _matching(pattern: str) -> Iterator[Action]:
+    """The actions of the reference that an action pattern takes in."""
+    prefix = pattern.partition(":")[0]
+    services = catalog.services() if prefix == "*" else [prefix] if prefix in catalog.services() else []
+    return (a for p in services for a in catalog.service(p).actions.values() if catalog.matches(pattern, a))
+
+
+def _actions(names: Iterable[str]) -> set[Action]:
+    return {action for name in names if (action := _action(name)) is not None}
 
 
 def _action(text: str) -> Action | None:

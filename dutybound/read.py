@@ -461,6 +461,9 @@ def _twice(who: str, uses: Iterable[DutyUse]) -> Iterator[Diagnostic]:
 
 
 def _duty_errors(name: Text, duty: Duty) -> Iterator[Diagnostic]:
+    for grant in duty.grants:
+        if isinstance(grant, ManagedGrant):
+            yield _later("managed", f"duty {quoted(name)}", grant.span)
     allows, denies = (sum(getattr(e, kind) is not None for e in duty.expect) for kind in ("allow", "deny"))
     if not allows or not denies:
         missing = "allow" if not allows else "deny"

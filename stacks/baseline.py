@@ -23,7 +23,7 @@ _VARIABLE = re.compile(r"\$\{(?!AWS::)")
 class BaselineStacks(Construct):
     """All stacks of one account of a baseline.
 
-    They need no CDK bootstrap: nothing is uploaded, and no role of the CDK's is trusted.
+    They use no role of `cdk bootstrap`: whoever deploys does so with the rights of their own credentials.
     """
 
     def __init__(self, scope: Construct, baseline: Baseline, account: Account) -> None:
@@ -49,7 +49,7 @@ class BaselineStacks(Construct):
             description=stack.description,
             env=cdk.Environment(account=self.account.id, region=stack.region),
             termination_protection=stack.protected,
-            synthesizer=cdk.BootstraplessSynthesizer(),
+            synthesizer=cdk.LegacyStackSynthesizer(),  # the only one that names no role of `cdk bootstrap`
         )
 
     def _kept(self, resource: cdk.CfnResource, stack: str) -> None:

@@ -1,0 +1,52 @@
+# Thin on purpose: tools/setup.py brings .venv and node_modules to the pinned state, then runs the command after `--`.
+# PYTHON picks the interpreter, CONFIG the configuration folder, ARGS what a command gets in addition.
+
+PYTHON ?= python3
+SETUP = @command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "There is no '$(PYTHON)' on this machine: install Python 3.11 or newer, or name one, as in make PYTHON=python3.12" >&2; exit 1; }; "$(PYTHON)" tools/setup.py
+# The shell reads the path from the environment, so that blanks and quotes in it stay as they are.
+CONTEXT = $(if $(CONFIG),-c "config=$$CONFIG")
+export CONFIG
+
+.PHONY: help bootstrap synth test check demo lint format diff deploy pins clean
+.DEFAULT_GOAL := help
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+bootstrap: ## make the bucket that templates above 50 KiB need (once, with AWS credentials)
+	$(SETUP) cdk -- python -m tools.cdk bootstrap $(CONTEXT) $(ARGS)
+
+synth: ## compile the configuration (CONFIG=path, default config/) and write cdk.out/
+	$(SETUP) cdk -- python -m tools.cdk synth $(CONTEXT) $(ARGS)
+
+test: ## run the tests
+	$(SETUP) dev cdk -- python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: ## compile the configuration and report what is wrong, without writing anything
+	$(SETUP) -- dutybound check $(if $(CONFIG),"$$CONFIG") $(ARGS)
+
+demo: ## run the demo
+	$(SETUP) dev cdk -- python -m demo $(ARGS)
+
+lint: ## ruff, mypy and the import contracts
+	$(SETUP) dev -- ruff check
+	$(SETUP) -- ruff format --check
+	$(SETUP) -- mypy
+	$(SETUP) -- lint-imports
+
+format: ## format the Python code and correct what ruff can correct
+	$(SETUP) dev -- ruff check --fix
+	$(SETUP) -- ruff format
+
+diff: ## compare the configuration with what is deployed (needs AWS credentials)
+	$(SETUP) cdk -- python -m tools.cdk diff $(CONTEXT) $(ARGS)
+
+deploy: ## deploy every stack (needs AWS credentials)
+	$(SETUP) cdk -- python -m tools.cdk deploy --all $(CONTEXT) $(ARGS)
+
+pins: ## resolve the pins anew: requirements*.txt and package-lock.json
+	$(SETUP) node -- python -m tools.pins
+
+clean: ## remove everything that make made
+	@rm -rf .venv node_modules cdk.out build report *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

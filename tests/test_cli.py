@@ -1,0 +1,111 @@
+"""The command as a user meets it: exit codes, streams, and the ways in which things go wrong around it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dutybound import __version__
+from tests.conftest import ROOT
+
+COMMAND = [sys.executable, "-c", "from dutybound.cli import main; main()"]
+
+
+def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run([*COMMAND, *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def test_check_the_example() -> None:
+    """No errors: one line, exit 0."""
+    found = run("check")
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == ""
+    assert found.stdout.startswith("config: no errors. 5 groups, 8 users, 2 roles")
+    assert found.stdout.count("\n") == 1
+
+
+def test_errors_go_to_stderr_and_exit_1(tmp_path: Path) -> None:
+    """Diagnostics without colour in a pipe."""
+    (tmp_path / "x.yaml").write_text("version: 1\nteams: [a]\n", encoding="utf-8")
+    found = run("check", "x.yaml", cwd=tmp_path)
+    assert found.returncode == 1
+    assert found.stdout == ""
+    assert "error[missing-key]" in found.stderr
+    assert "x.yaml:2:8" in found.stderr
+    assert "\x1b" not in found.stderr
+    assert found.stderr.rstrip().endswith("3 errors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check", "nowhere"], "there is no file or folder 'nowhere'"),
+        (["check", "empty"], "holds no .yaml or .yml file"),
+        (["check", "/dev/null"], "is not a regular file"),
+    ],
+)
+def test_nothing_to_read(arguments: list[str], says: str, tmp_path: Path) -> None:
+    """One clear line, exit 1, no traceback."""
+    (tmp_path / "empty").mkdir()
+    found = run(*arguments, cwd=tmp_path)
+    assert found.returncode == 1
+    assert says in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    """No permission: one clear line."""
+    file = tmp_path / "x.yaml"
+    file.write_text("version: 1\n", encoding="utf-8")
+    file.chmod(0)
+    assert "cannot be read: permission denied" in run("check", str(file)).stderr
+
+
+def test_wrong_usage_is_2() -> None:
+    """An unknown command or option exits with 2."""
+    assert run("chekc").returncode == 2
+    assert run("check", "--nope").returncode == 2
+
+
+def test_version_and_help() -> None:
+    """They work and name the commands."""
+    assert run("--version").stdout.strip().endswith(__version__)
+    found = run("--help")
+    assert "check" in found.stdout
+    assert "schema" in found.stdout
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    """`dutybound schema | head -1` ends without a complaint."""
+    text = f"{sys.executable} -c 'from dutybound.cli import main; main()' schema | head -1"
+    found = subprocess.run(["bash", "-c", text], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stdout == "{\n"
+    assert found.stderr == ""
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "tr_TR.UTF-8", "C.UTF-8"])
+def test_any_locale(locale: str, tmp_path: Path) -> None:
+    """The same diagnostics in every locale, non-ASCII text included."""
+    (tmp_path / "x.yaml").write_text("version: 1\nteams: {é: {purpose: 'İ —'}}\n", encoding="utf-8")
+    found = run("check", "x.yaml", cwd=tmp_path, LC_ALL=locale, LANG=locale, PYTHONUTF8="0", PYTHONIOENCODING="utf-8")
+    assert found.returncode == 1
+    assert "a key of 'teams' cannot be 'é'" in found.stderr
+
+
+def test_check_imports_no_cdk() -> None:
+    """The CDK costs more than the whole compiler, so `check` does without."""
+    code = (
+        "import sys; from dutybound.cli import cli; cli(['check'], standalone_mode=False);"
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in ('aws_cdk', 'jsii', 'boto3', 'botocore')))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ}
+    )
+    assert found.stdout.splitlines()[-1] == "[]", found.stderr

@@ -1,0 +1,175 @@
+"""Without MFA a person can enrol, and nothing else; a key alone can ask for a session, and nothing else.
+
+Judged over every action of the reference, for every person of the example and each kind of caller (IAM User Guide,
+"AWS global condition context keys", aws:MultiFactorAuthPresent).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from dutybound import catalog
+from dutybound.baseline import Account
+from dutybound.compiler import compile_path, compile_text
+from dutybound.evaluate import Judge, Request, decide, policies_of
+from dutybound.policy import Policy
+from tests.conftest import ROOT
+
+ACCOUNT = "123456789012"
+LONG_TERM_KEY: dict[str, str] = {}
+SESSION = {"aws:MultiFactorAuthPresent": "false"}
+MFA_SESSION = {"aws:MultiFactorAuthPresent": "true"}
+ENROLMENT = {
+    "iam:CreateVirtualMFADevice",
+    "iam:EnableMFADevice",
+    "iam:GetAccountPasswordPolicy",
+    "iam:GetMFADevice",
+    "iam:GetUser",
+    "iam:ListMFADevices",
+    "iam:ListVirtualMFADevices",
+    "iam:ResyncMFADevice",
+}
+
+
+@pytest.fixture(scope="module")
+def account() -> Account:
+    """The example's account."""
+    checked = compile_path(ROOT / "config")
+    assert checked.value is not None
+    return checked.value.accounts[0]
+
+
+def arn(account: Account, name: str) -> str:
+    """The ARN of a user."""
+    path = next(u.path for u in account.users if u.name == name)
+    return f"arn:aws:iam::{ACCOUNT}:user{path}{name}"
+
+
+def decided(policies: tuple[Policy, ...] | Judge, user: str, action: str, resource: str, caller: dict[str, str]) -> str:
+    """What the judge says of a direct call."""
+    judge = policies if isinstance(policies, Judge) else Judge(policies)
+    context = {
+        "aws:username": user.rpartition("/")[2],
+        "aws:PrincipalArn": user,
+        "aws:ViaAWSService": "false",
+        **caller,
+    }
+    return judge.decide(Request(user, action, resource, context)).outcome
+
+
+EVERY_ACTION = [str(a) for s in catalog.services() for a in catalog.service(s).actions.values()]
+
+
+def allowed_anywhere(account: Account, name: str, caller: dict[str, str]) -> set[str]:
+    """Every action that the person may call on anything: judged on its own user, its device, a stranger and `*`."""
+    judge = Judge(policies_of(account, name, ACCOUNT))
+    user = arn(account, name)
+    places = (user, f"arn:aws:iam::{ACCOUNT}:mfa/{name}", f"arn:aws:iam::{ACCOUNT}:user/people/stranger", "*")
+    return {a for a in EVERY_ACTION for place in places if decided(judge, user, a, place, caller) != "denied"}
+
+
+def test_without_mfa_only_enrolment(account: Account) -> None:
+    """A console session without MFA, for everybody: the strict list, and no password change."""
+    for user in account.users:
+        assert allowed_anywhere(account, user.name, SESSION) == ENROLMENT, user.name
+
+
+def test_a_key_alone_asks_for_a_session(account: Account) -> None:
+    """A stolen access key lists the devices of its user; GetSessionToken and GetCallerIdentity need no permission."""
+    for user in account.users:
+        assert allowed_anywhere(account, user.name, LONG_TERM_KEY) <= {
+            "iam:ListMFADevices",
+            "sts:GetSessionToken",
+            "sts:GetCallerIdentity",
+        }, user.name
+
+
+@pytest.mark.parametrize("caller", [LONG_TERM_KEY, SESSION, MFA_SESSION], ids=["key", "session", "mfa"])
+def test_never_on_somebody_else(account: Account, caller: dict[str, str]) -> None:
+    """Nobody touches another person's devices without MFA, not even an administrator."""
+    # The password rules and the list of devices are the account's; a new device is nobody's until it is enabled.
+    unowned = {"iam:GetAccountPasswordPolicy", "iam:ListVirtualMFADevices", "iam:CreateVirtualMFADevice"}
+    actions = [*sorted(ENROLMENT - unowned), "iam:DeactivateMFADevice", "iam:ChangePassword"]
+    for user in account.users:
+        judge = Judge(policies_of(account, user.name, ACCOUNT))
+        administrator = bool({"administrators", "break-glass"} & set(user.groups))
+        for action in actions:
+            other = f"arn:aws:iam::{ACCOUNT}:user/people/{user.name}2"
+            got = decided(judge, arn(account, user.name), action, other, caller)
+            # With MFA auditors see how people are set up, and administrators do as they must.
+            looking = action.startswith(("iam:Get", "iam:List")) and "auditors" in user.groups
+            with_mfa = caller is MFA_SESSION and (administrator or looking)
+            assert got == ("allowed" if with_mfa else "denied"), (user.name, action)
+
+
+def test_with_mfa_the_duties_work(account: Account) -> None:
+    """The same people, with MFA, do their work."""
+    cases = [
+        ("maria", "ec2:RunInstances", "arn:aws:ec2:eu-west-1:123456789012:instance/i-1", "allowed"),
+        ("maria", "rds:CreateDBInstance", "arn:aws:rds:eu-west-1:123456789012:db:main", "allowed"),
+        ("tom", "rds:CreateDBInstance", "arn:aws:rds:eu-west-1:123456789012:db:main", "denied"),
+        ("tom", "s3:PutObject", "arn:aws:s3:::acme-dev-data/x", "allowed"),
+        ("tom", "s3:PutObject", "arn:aws:s3:::acme-payroll/x", "denied"),
+        ("tom", "cloudwatch:GetMetricData", "*", "allowed"),
+        ("tom", "iam:CreateUser", "arn:aws:iam::123456789012:user/people/x", "denied"),
+        ("tom", "ce:GetCostAndUsage", "*", "denied"),
+        ("tom", "aws-portal:ViewBilling", "*", "denied"),
+        ("ada", "ec2:DescribeInstances", "*", "allowed"),
+        ("ada", "s3:GetObject", "arn:aws:s3:::acme-dev-data/x", "denied"),
+        ("ada", "ec2:TerminateInstances", "arn:aws:ec2:eu-west-1:123456789012:instance/i-1", "denied"),
+        ("dana", "rds:DescribeDBInstances", "*", "allowed"),
+        ("dana", "ec2:RunInstances", "arn:aws:ec2:eu-west-1:123456789012:instance/i-1", "denied"),
+        ("john-admin", "iam:CreateUser", "arn:aws:iam::123456789012:user/people/x", "allowed"),
+        ("break-glass-1", "iam:CreateUser", "arn:aws:iam::123456789012:user/people/x", "allowed"),
+        ("tom", "iam:EnableMFADevice", "arn:aws:iam::123456789012:user/people/tom", "allowed"),
+        ("tom", "iam:GetUser", "arn:aws:iam::123456789012:user/people/tom", "allowed"),
+    ]
+    for name, action, resource, expected in cases:
+        got = decided(policies_of(account, name, ACCOUNT), arn(account, name), action, resource, MFA_SESSION)
+        assert got == expected, (name, action, resource)
+
+
+def test_forwarded_requests_are_not_in_the_way(account: Account) -> None:
+    """A service that acts for a person who came with MFA brings 'false' and aws:ViaAWSService: not denied."""
+    policies = policies_of(account, "tom", ACCOUNT)
+    user = arn(account, "tom")
+    context = {"aws:username": "tom", "aws:MultiFactorAuthPresent": "false", "aws:ViaAWSService": "true"}
+    request = Request(user, "s3:GetObject", "arn:aws:s3:::acme-dev-data/x", context)
+    assert decide(request, policies).outcome == "allowed"
+
+
+def test_taking_the_mfa_policy_away_is_noticed(account: Account) -> None:
+    """The mutation: without the policy, people work without MFA, and the tests above would fail."""
+    mfa = next(p.policy for p in account.policies if p.name == "enforce-mfa")
+    policies = policies_of(account, "tom", ACCOUNT)
+    without = tuple(p for p in policies if {s.sid for s in p.statements} != {s.sid for s in mfa.statements})
+    assert len(without) == len(policies) - 1
+    user = arn(account, "tom")
+    assert decided(without, user, "s3:GetObject", "arn:aws:s3:::acme-dev-data/x", SESSION) == "allowed"
+    assert decided(policies, user, "s3:GetObject", "arn:aws:s3:::acme-dev-data/x", SESSION) == "denied"
+
+
+def test_options() -> None:
+    """The two options of `mfa` add exactly what they say."""
+    base = """
+version: 1
+organization: {name: acme, owner: x}
+break_glass: {users: [emergency], alert: [a@b.example]}
+teams: {developers: {purpose: Build, members: [tom]}}
+"""
+    plain, change, keys = (
+        compile_text(base + more)
+        for more in ("", "mfa: {first_password_change: true}\n", "mfa: {own_access_keys: true}\n")
+    )
+    accounts = [c.value.accounts[0] for c in (plain, change, keys) if c.value is not None]
+    assert len(accounts) == 3
+    assert allowed_anywhere(accounts[0], "tom", SESSION) == ENROLMENT
+    assert allowed_anywhere(accounts[1], "tom", SESSION) == ENROLMENT | {"iam:ChangePassword"}
+    assert allowed_anywhere(accounts[2], "tom", SESSION) == ENROLMENT
+    own = "arn:aws:iam::123456789012:user/people/tom"
+    with_keys = policies_of(accounts[2], "tom", ACCOUNT)
+    assert decided(with_keys, own, "iam:CreateAccessKey", own, MFA_SESSION) == "allowed"
+    assert decided(with_keys, own, "iam:CreateAccessKey", own, SESSION) == "denied"
+    assert decided(with_keys, own, "iam:CreateAccessKey", own, LONG_TERM_KEY) == "denied"
+    assert decided(policies_of(accounts[0], "tom", ACCOUNT), own, "iam:CreateAccessKey", own, MFA_SESSION) == "denied"
+    assert allowed_anywhere(accounts[1], "emergency", SESSION) == ENROLMENT  # break-glass stays strict

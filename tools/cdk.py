@@ -1,0 +1,92 @@
+"""Run the pinned CDK command line; a synthesis replaces cdk.out in one move, and only when it succeeded."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.install import BUILD, CLI, ROOT, locked, node, say
+
+OUTPUT = ROOT / "cdk.out"
+_NOISE = re.compile(
+    rb"Successfully synthesized to"  # names a folder that is gone a moment later
+    rb"|Supply a stack id"  # asks for something that make does not take
+    rb"|feature flags are not configured"  # are about constructs that this product does not use
+    rb"|Subprocess exited with error \d"  # the app has said itself what is wrong
+)
+
+
+def put_in_place(new: Path, old: Path) -> None:
+    """Make `new` the output and keep what was there as `old`, with no chance for Ctrl-C to come between."""
+    stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    with locked():
+        signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+        try:
+            if OUTPUT.exists():
+                OUTPUT.rename(old)
+            new.rename(OUTPUT)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+
+
+def run_quietly(command: Sequence[str], environment: dict[str, str]) -> int:
+    """Run the CDK and pass on what it says, without the lines that do not help here."""
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as child:
+        for line in child.stderr or ():
+            if not _NOISE.search(line):
+                sys.stderr.buffer.write(line)
+                sys.stderr.flush()
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+def synth(cdk: Sequence[str], arguments: Sequence[str]) -> int:
+    """Synthesize beside cdk.out, then swap."""
+    say("Compiling the configuration and writing cdk.out.")
+    # The CDK's own validation costs seconds and finds what does not change with a configuration; `make test` runs it.
+    quick = {"CDK_VALIDATION": "false", **os.environ}
+    with tempfile.TemporaryDirectory(prefix="cdk.out.", dir=BUILD) as place:
+        new = Path(place, "new")
+        code = run_quietly([*cdk, "synth", "--quiet", "--ci=false", "--output", str(new), *arguments], quick)
+        if code == 0 and new.is_dir():  # there is none after, say, ARGS=--help
+            put_in_place(new, Path(place, "old"))
+            say(f"Wrote cdk.out: {len(list(OUTPUT.rglob('*.template.json')))} stack templates.")
+    return code
+
+
+def bucket_only(arguments: Sequence[str]) -> list[str]:
+    """What makes `cdk bootstrap` bring a bucket to the home Region and no roles: only large templates need it."""
+    from dutybound.compiler import compile_path
+    from dutybound.diagnostic import render_all
+
+    config = next((a.removeprefix("config=") for a in arguments if a.startswith("config=")), "config")
+    checked = compile_path(Path(config))
+    if checked.value is None:
+        sys.exit(render_all(checked.diagnostics))
+    regions = sorted({account.home_region for account in checked.value.accounts})
+    # The CDK takes the account of the credentials for 'unknown-account'.
+    return ["--template", "stacks/bootstrap.yaml", *(f"aws://unknown-account/{region}" for region in regions)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `cdk` with the arguments."""
+    cdk = [str(node()[0]), str(CLI)]
+    if arguments[0] == "bootstrap":
+        arguments = [*arguments, *bucket_only(arguments)]
+    if arguments[0] != "synth":
+        os.chdir(ROOT)
+        os.execv(cdk[0], [*cdk, *arguments])
+    try:
+        return synth(cdk, arguments[1:])
+    except KeyboardInterrupt:
+        print("Interrupted; cdk.out is as it was.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
