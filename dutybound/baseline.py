@@ -19,12 +19,15 @@ StackName = str
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One CloudFormation stack. A protected one has termination protection and keeps its resources on deletion."""
+    """One CloudFormation stack. A protected one has termination protection; of a retained one the resources stay when
+    it is deleted.
+    """
 
     name: StackName
     region: str
     description: str
     protected: bool = False
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

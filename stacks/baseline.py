@@ -53,11 +53,8 @@ class BaselineStacks(Construct):
         )
 
     def _kept(self, resource: cdk.CfnResource, stack: str) -> None:
-        if self._protected(stack):
+        if next(s.retained for s in self.account.stacks if s.name == stack):
             resource.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-
-    def _protected(self, stack: str) -> bool:
-        return next(s.protected for s in self.account.stacks if s.name == stack)
 
     def _policy(self, policy: ManagedPolicy) -> iam.CfnManagedPolicy:
         made = iam.CfnManagedPolicy(

@@ -149,6 +149,15 @@ teams:
     assert "iam:CreateVirtualMFADevice" not in by_action
 
 
+def test_never_of_a_duty_that_only_looks_denies_all_of_it() -> None:
+    """A view that is denied is denied, also where it looks at everything."""
+    found = compiled("teams: {a: {purpose: x, never: [view-billing, view-metrics]}}\n").accounts[0]
+    denied = {a for s in found.policy("team-a").policy.statements for a in s.actions if s.effect == "Deny"}
+    assert "ce:GetCostAndUsage" in denied or "ce:Get*" in denied
+    assert "cloudwatch:GetDashboard" in denied
+    assert all(s.resources == ("*",) for s in found.policy("team-a").policy.statements)
+
+
 def test_logical_ids_are_pinned() -> None:
     """Changing the rule would replace every resource of every user: a named resource then fails to deploy."""
     assert logical_id("Team", "developers") == "TeamDevelopers9b66f1"

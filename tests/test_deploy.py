@@ -216,8 +216,8 @@ def test_a_type_that_the_emulator_does_not_know_fails_the_deployment(site: Site)
 def test_destroying_leaves_only_what_is_to_be_kept(tmp_path: Path) -> None:
     with running() as emulator:
         site = _site(emulator, tmp_path)
-        kept = {stack.name for stack in site.account().stacks if stack.protected}
-        assert kept >= {"acme-break-glass"}
+        kept = {stack.name for stack in site.account().stacks if stack.retained}
+        assert kept == {"acme-break-glass"}
         refused = destroy(emulator, site.config)
         assert not refused.ok
         assert "TerminationProtection is enabled" in refused.output.replace(
@@ -238,7 +238,7 @@ def _protected(cloudformation: Any, stack: str) -> bool:
 
 
 def _retained(site: Site, kept: set[str]) -> Holdings:
-    """What the baseline keeps in an account whose stacks are destroyed: the way in, in protected stacks."""
+    """What the baseline keeps in an account whose stacks are destroyed: the way in."""
     account = site.account()
     alarm_roles = (account.alarm.forwarder,) if account.alarm else ()
     stays = {
