@@ -250,16 +250,6 @@ def _bool(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
     return value.lower() == wanted.lower() and wanted.lower() in ("true", "false")
 
 
-def _number(compare: Callable[[float, float], bool]) -> _Test:
-    def test(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
-        try:
-            return compare(float(value), float(wanted))
-        except ValueError:
-            return False
-
-    return test
-
-
 def _moment(text: str) -> float:
     if re.fullmatch(r"-?\d+", text):
         return float(text)
@@ -267,10 +257,10 @@ def _moment(text: str) -> float:
     return (made if made.tzinfo else made.replace(tzinfo=UTC)).timestamp()
 
 
-def _date(compare: Callable[[float, float], bool]) -> _Test:
+def _ordered(read: Callable[[str], float], compare: Callable[[float, float], bool]) -> _Test:
     def test(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
         try:
-            return compare(_moment(value), _moment(wanted))
+            return compare(read(value), read(wanted))
         except ValueError:
             return False
 
@@ -299,8 +289,8 @@ _TESTS: dict[str, _Test] = {
     "ArnLike": _arn,
     "Bool": _bool,
     "IpAddress": _ip,
-    **{f"Numeric{name}": _number(order) for name, order in _ORDERS.items()},
-    **{f"Date{name}": _date(order) for name, order in _ORDERS.items()},
+    **{f"Numeric{name}": _ordered(float, order) for name, order in _ORDERS.items()},
+    **{f"Date{name}": _ordered(_moment, order) for name, order in _ORDERS.items()},
 }
 _NEGATED = {
     "StringNotEquals": "StringEquals",

@@ -220,7 +220,8 @@ def test_quotas_and_names(teams: dict[str, dict[str, list[str]]]) -> None:
     ):
         assert len({n.casefold() for n in names}) == len(names)
         assert all(a < b for a, b in pairwise(names))
-    ids = [(r.stack, r.logical_id) for r in (*account.policies, *account.groups, *account.users)]
+    ids = [(p.stack, p.logical_id) for p in account.policies] + [(g.stack, g.logical_id) for g in account.groups]
+    ids += [(u.stack, u.logical_id) for u in account.users]
     assert len(ids) == len(set(ids))
 
 
