@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
+
+from dutybound.policy import glob
 
 RANK = ("permissions", "tagging", "write", "list", "read")
 """Access levels from the gravest; where the reference names two for an action, the graver one counts."""
@@ -135,17 +137,17 @@ def _overlay(name: str) -> Any:
     return json.loads((resources.files("dutybound") / "data" / name).read_text(encoding="utf-8"))
 
 
-@cache
-def matcher(pattern: str) -> re.Pattern[str]:
-    """A compiled action pattern: `*` and `?` match, case does not count."""
-    glob = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(glob, re.IGNORECASE | re.DOTALL)
-
-
 def matches(pattern: str, action: Action) -> bool:
     """Whether an action pattern such as `s3:Get*` or `*:Describe*` takes in an action."""
     prefix, _, name = pattern.partition(":")
-    return prefix in ("*", action.service) and matcher(name).fullmatch(action.name) is not None
+    return prefix in ("*", action.service) and glob(name, True).fullmatch(action.name) is not None
+
+
+def actions_of(pattern: str) -> Iterator[Action]:
+    """The actions of the reference that an action pattern takes in; none for a service that does not exist."""
+    prefix = pattern.partition(":")[0]
+    prefixes = services() if prefix == "*" else (prefix,) if prefix in services() else ()
+    return (action for p in prefixes for action in service(p).actions.values() if matches(pattern, action))
 
 
 _WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

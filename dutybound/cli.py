@@ -47,6 +47,46 @@ def check(path: Path) -> None:
 
 
 @cli.command()
+@click.argument("name", required=False)
+def duties(name: str | None) -> None:
+    """List the built-in duties, or show what one of them grants.
+
+    With NAME: its actions by access level, and the resources they reach with the duty's example parameters.
+    """
+    from dutybound.diagnostic import did_you_mean, quoted
+    from dutybound.read import library, library_duty
+
+    if name is None:
+        width = max(map(len, library()))
+        click.echo("\n".join(f"{known:{width}}  {library_duty(known).summary}" for known in library()))
+    elif name not in library():
+        raise click.UsageError(
+            f"there is no built-in duty {quoted(name)}; {did_you_mean(name, library())}".rstrip("; ")
+        )
+    else:
+        click.echo(_described(name))
+
+
+def _described(name: str) -> str:
+    from dutybound.catalog import RANK, actions_of
+    from dutybound.lower import duty_access, example_use
+    from dutybound.read import library_duty
+
+    duty = library_duty(name)
+    access = duty_access(example_use(name, duty), duty, [])
+    lines = [f"{name}: {duty.summary}"]
+    lines += [f"  parameter {p}: such as {', '.join(v.example)}" for p, v in duty.parameters.items()]
+    lines += [f"  attaches AWS's {managed}" for managed in access.managed]
+    for level in reversed(RANK):
+        for statement in access.statements:
+            here = sorted(str(a) for p in statement.actions for a in actions_of(p) if a.level == level)
+            if here:
+                lines.append(f"  {level} on {', '.join(statement.resources)}")
+                lines += [f"    {action}" for action in dict.fromkeys(here)]
+    return "\n".join(lines)
+
+
+@cli.command()
 def schema() -> None:
     """Print the JSON Schema (2020-12) of a configuration, for editors."""
     from dutybound.config import schema as configuration_schema

@@ -69,9 +69,10 @@ class Word:
 
 
 _NAME = "letters, digits, '-' and '_', starting with a letter"
-_PRINTABLE = r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
-_IAM_TEXT = r"[ -~\u00a1-\u00ac\u00ae-\u00ff]+"
-"""Characters of a role's description (IAM API Reference, CreateRole), without the soft hyphen."""
+_PRINTABLE = r"(?!.*(?:\{\{|\$\{))[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+_IAM_TEXT = r"(?!.*(?:\{\{|\$\{))[ -~\u00a1-\u00ac\u00ae-\u00ff]+"
+"""Characters of a role's description (IAM API Reference, CreateRole), without the soft hyphen. Neither kind of text
+holds what CloudFormation would replace: `{{resolve:…}}` and `${…}`."""
 
 OrganizationName = Annotated[
     Text,
@@ -91,9 +92,10 @@ Email = Annotated[
 Owner = Annotated[
     Text, Word(r"[A-Za-z0-9 _.:/=+@-]+", 256, "it becomes a tag: letters, digits, spaces and any of _.:/=+@-")
 ]
-Sentence = Annotated[Text, Word(_PRINTABLE, 1000, "it holds a character that cannot be seen")]
+Sentence = Annotated[Text, Word(_PRINTABLE, 1000, "it holds a character that cannot be seen, or '${' or '{{'")]
 Description = Annotated[
-    Text, Word(_IAM_TEXT, 1000, "it becomes the role's description, where IAM takes Latin-1 characters only")
+    Text,
+    Word(_IAM_TEXT, 1000, "it becomes the role's description: Latin-1 characters only, no '${', no '{{'"),
 ]
 AccountId = Annotated[Text, Word(r"[0-9]{12}", 12, "an AWS account id has 12 digits; put it in quotes", digits=True)]
 ExternalId = Annotated[
@@ -127,6 +129,16 @@ ResourceText = Annotated[
         digits=True,
     ),
 ]
+ValueText = Annotated[
+    Text,
+    Word(
+        r"(?! )(?:[ !#-\[\]-z|~]|\$\{[^{}\"\\]*\})+(?<! )",
+        1024,
+        "a value is printable ASCII without quotes, backslashes and braces",
+        digits=True,
+    ),
+]
+"""The value of a parameter: unlike the text of a grant it names no parameter itself."""
 Expected = Annotated[
     Text,
     Word(r"[a-z0-9-]+:[A-Za-z0-9_-]+( on [!-~]+)?", 2048, "it is written as in 's3:GetObject on arn:aws:s3:::acme/x'"),
@@ -134,12 +146,12 @@ Expected = Annotated[
 PolicyName = Annotated[Text, Word(r"[A-Za-z0-9_+=,.@/-]+", 128, "it is not the name of an AWS managed policy")]
 
 
-_PARAMETER = re.compile(r"(?<!\$)\{([a-z][a-z0-9_]*)\}")
+PARAMETER = re.compile(r"(?<!\$)\{([a-z][a-z0-9_]*)\}")
 
 
 def parameters_in(text: str) -> tuple[str, ...]:
     """The names of the parameters that a resource text mentions: `{buckets}`, but not `${aws:username}`."""
-    return tuple(_PARAMETER.findall(text))
+    return tuple(PARAMETER.findall(text))
 
 
 class Model(BaseModel):
@@ -190,6 +202,9 @@ class _OneOrMany:
 ResourceTexts = Annotated[
     tuple[ResourceText, ...], Field(min_length=1, description="One or more; '*' and '?' match"), _OneOrMany()
 ]
+ValueTexts = Annotated[
+    tuple[ValueText, ...], Field(min_length=1, description="One or more; '*' and '?' match"), _OneOrMany()
+]
 ServiceNames = Annotated[tuple[ServiceName, ...], Field(min_length=1), _OneOrMany()]
 
 
@@ -226,7 +241,7 @@ class DutyUse(Model):
     """A duty that somebody has: its name, or its name with its parameters."""
 
     name: Name = Field(description="A duty of the library or of `duties`", examples=["view-metrics"])
-    parameters: dict[ParameterName, ResourceTexts] = Field(default_factory=dict)
+    parameters: dict[ParameterName, ValueTexts] = Field(default_factory=dict)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -321,7 +336,7 @@ class Role(Model):
 class Parameter(Model):
     """A value that whoever has the duty gives it."""
 
-    example: ResourceTexts = Field(description="A value for documentation and for the duty's own tests")
+    example: ValueTexts = Field(description="A value for documentation and for the duty's own tests", examples=["acme"])
     description: Sentence | None = Field(None, description="What it is, for whoever fills it in")
 
 
@@ -452,8 +467,8 @@ class Mfa(Model):
     own_access_keys: StrictBool = Field(False, description="Let people manage their own access keys, with MFA")
 
 
-def _no_boolean(value: object) -> object:
-    if isinstance(value, bool):
+def _whole(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int):
         raise PydanticCustomError("invalid-value", "it is not 1")
     return value
 
@@ -462,9 +477,7 @@ class Configuration(Model):
     """A whole configuration."""
 
     later = frozenset({"accounts", "people", "passwords", "guardrails", "budgets", "access", "waivers", "rollout"})
-    version: Annotated[Literal[1], BeforeValidator(_no_boolean)] = Field(
-        description="Version of the language", examples=[1]
-    )
+    version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="Version of the language", examples=[1])
     organization: Organization = Field(examples=[{"name": "acme", "owner": "security@acme.example"}])
     teams: dict[Name, Team] = Field(default_factory=dict, description="Teams by name")
     roles: dict[Name, Role] = Field(default_factory=dict, description="Roles for software and for others, by name")

@@ -13,12 +13,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Literal
 
 from dutybound import catalog
 from dutybound.baseline import Account, Group, Role
-from dutybound.policy import Condition, Policy, Statement, filled, parse
+from dutybound.policy import LITERAL, Condition, Policy, Statement, filled, glob, parse
 
 Outcome = Literal["allowed", "denied", "unknown"]
 Values = tuple[str, ...]
@@ -66,7 +65,7 @@ class Judge:
         allows: list[Statement] = []
         denies: list[Statement] = []
         doubts: list[tuple[Statement, str]] = []
-        for statement in self._naming(request.action):
+        for statement in self.naming(request.action):
             try:
                 if _applies(statement, request, keys):
                     (denies if statement.effect == "Deny" else allows).append(statement)
@@ -79,7 +78,7 @@ class Judge:
             return Decision("unknown", tuple(s for s, _ in in_the_way), in_the_way[0][1])
         return Decision("allowed", tuple(allows)) if allows else Decision("denied")
 
-    def _naming(self, action: str) -> list[Statement]:
+    def naming(self, action: str) -> list[Statement]:
         """The statements that speak of an action, whatever the resource and the conditions."""
         folded = action.lower()
         if folded not in self._by_action:
@@ -99,7 +98,7 @@ class _Actions:
             prefix = folded.partition(":")[0]
             if "*" in folded or "?" in folded:
                 service = "" if "*" in prefix or "?" in prefix else prefix
-                self.patterns.setdefault(service, []).append(_glob(folded, False))
+                self.patterns.setdefault(service, []).append(glob(folded))
             else:
                 self.names.add(folded)
 
@@ -159,9 +158,9 @@ def _applies(statement: Statement, request: Request, keys: Mapping[str, Values])
     """Whether a statement that speaks of the action speaks of the request."""
     if statement.principals:
         raise _Unknown("trust and resource policies are not judged yet")
-    if statement.resources and not any(_resource(r, request.resource, keys) for r in statement.resources):
+    if statement.resources and not any(_like(r, request.resource, keys) for r in statement.resources):
         return False
-    if any(_resource(r, request.resource, keys) for r in statement.not_resources):
+    if any(_like(r, request.resource, keys) for r in statement.not_resources):
         return False
     doubt: _Unknown | None = None
     for condition in statement.conditions:
@@ -175,29 +174,22 @@ def _applies(statement: Statement, request: Request, keys: Mapping[str, Values])
     return True
 
 
-@lru_cache(maxsize=65536)
-def _glob(pattern: str, any_case: bool) -> re.Pattern[str]:
-    """`*` and `?` match; everything else, `[` too, stands for itself."""
-    text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(text, re.DOTALL | (re.IGNORECASE if any_case else 0))
-
-
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
-def _pattern(text: str, keys: Mapping[str, Values], any_case: bool = False) -> re.Pattern[str] | None:
-    """A value of a policy as a pattern, its variables replaced; None if one has no value, which matches nothing."""
+def _substituted(text: str, keys: Mapping[str, Values]) -> str | None:
+    """A value of a policy with its variables replaced; None if one has no value, which matches nothing.
+
+    A wildcard that comes out of a variable stands for itself, and is marked so for `glob`.
+    """
     if "${" not in text:
-        return _glob(text, any_case)
-    out, end = "", 0
-    for found in _VARIABLE.finditer(text):
-        value = _variable(found[1], keys)
-        if value is None:
-            return None
-        out += _glob(text[end : found.start()], any_case).pattern + re.escape(value)
-        end = found.end()
-    out += _glob(text[end:], any_case).pattern
-    return re.compile(out, re.DOTALL | (re.IGNORECASE if any_case else 0))
+        return text
+    values = [_variable(name, keys) for name in _VARIABLE.findall(text)]
+    if any(value is None for value in values):
+        return None
+    left = iter(values)
+    marked = str.maketrans(LITERAL)
+    return _VARIABLE.sub(lambda _: (next(left) or "").translate(marked), text)
 
 
 def _variable(text: str, keys: Mapping[str, Values]) -> str | None:
@@ -214,40 +206,51 @@ def _variable(text: str, keys: Mapping[str, Values]) -> str | None:
     return default.strip().strip("'") if comma else None
 
 
-def _resource(pattern: str, resource: str, keys: Mapping[str, Values]) -> bool:
-    compiled = _pattern(pattern, keys)
-    return compiled is not None and compiled.fullmatch(resource) is not None
+def _like(pattern: str, value: str, keys: Mapping[str, Values]) -> bool:
+    text = _substituted(pattern, keys)
+    return text is not None and glob(text).fullmatch(value) is not None
 
 
 # --- conditions -----------------------------------------------------------------------------------------------------
 
 _Test = Callable[[str, str, Mapping[str, Values]], bool]
+"""(value in the policy, value in the request, all keys) -> whether they match."""
 
 
 def _string(any_case: bool) -> _Test:
-    def equal(value: str, wanted: str, keys: Mapping[str, Values]) -> bool:
-        compiled = _pattern(wanted, keys, any_case) if "${" in wanted else None
-        if "${" in wanted:
-            return compiled is not None and compiled.fullmatch(value) is not None
-        return value.lower() == wanted.lower() if any_case else value == wanted
+    plain = str.maketrans({meant: mark for mark, meant in LITERAL.items()})
+
+    def equal(wanted: str, value: str, keys: Mapping[str, Values]) -> bool:
+        text = _substituted(wanted, keys)
+        if text is None:
+            return False
+        exact = text.translate(plain)
+        return exact.lower() == value.lower() if any_case else exact == value
 
     return equal
 
 
-def _like(value: str, wanted: str, keys: Mapping[str, Values]) -> bool:
-    return _resource(wanted, value, keys)
-
-
-def _arn(value: str, wanted: str, keys: Mapping[str, Values]) -> bool:
+def _arn(wanted: str, value: str, keys: Mapping[str, Values]) -> bool:
     """Six parts, each matched on its own: a `*` in one does not reach into the next."""
-    parts, patterns = value.split(":", 5), wanted.split(":", 5)
-    if len(parts) != 6 or len(patterns) != 6:
+    text = _substituted(wanted, keys)
+    if text is None:
+        return False
+    patterns, parts = text.split(":", 5), value.split(":", 5)
+    if len(patterns) != 6 or len(parts) != 6:
         return wanted == "*"
-    return all(_resource(p, v, keys) for v, p in zip(parts, patterns, strict=True))
+    return all(glob(p).fullmatch(v) is not None for p, v in zip(patterns, parts, strict=True))
 
 
-def _bool(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
-    return value.lower() == wanted.lower() and wanted.lower() in ("true", "false")
+def _bool(wanted: str, value: str, _keys: Mapping[str, Values]) -> bool:
+    if wanted.lower() not in ("true", "false"):
+        raise _Unknown(f"'{wanted}' is neither true nor false")
+    return wanted.lower() == value.lower()
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(r"[-+]?\d+(\.\d+)?", text):
+        raise ValueError(text)
+    return float(text)
 
 
 def _moment(text: str) -> float:
@@ -258,20 +261,20 @@ def _moment(text: str) -> float:
 
 
 def _ordered(read: Callable[[str], float], compare: Callable[[float, float], bool]) -> _Test:
-    def test(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
+    def test(wanted: str, value: str, _keys: Mapping[str, Values]) -> bool:
         try:
             return compare(read(value), read(wanted))
-        except ValueError:
-            return False
+        except ValueError as error:
+            raise _Unknown(f"'{wanted}' and '{value}' cannot be compared: {error}") from None
 
     return test
 
 
-def _ip(value: str, wanted: str, _keys: Mapping[str, Values]) -> bool:
+def _ip(wanted: str, value: str, _keys: Mapping[str, Values]) -> bool:
     try:
         return ipaddress.ip_address(value) in ipaddress.ip_network(wanted, strict=False)
-    except ValueError:
-        return False
+    except ValueError as error:
+        raise _Unknown(f"'{wanted}' and '{value}' cannot be compared: {error}") from None
 
 
 _ORDERS: dict[str, Callable[[float, float], bool]] = {
@@ -289,7 +292,7 @@ _TESTS: dict[str, _Test] = {
     "ArnLike": _arn,
     "Bool": _bool,
     "IpAddress": _ip,
-    **{f"Numeric{name}": _ordered(float, order) for name, order in _ORDERS.items()},
+    **{f"Numeric{name}": _ordered(_number, order) for name, order in _ORDERS.items()},
     **{f"Date{name}": _ordered(_moment, order) for name, order in _ORDERS.items()},
 }
 _NEGATED = {
@@ -308,7 +311,7 @@ def _holds(condition: Condition, keys: Mapping[str, Values]) -> bool:
     values = keys.get(condition.key.lower())
     if condition.operator == "Null":
         absent = not values
-        return any(_bool(str(absent).lower(), wanted, keys) for wanted in condition.values)
+        return any(_bool(wanted, str(absent).lower(), keys) for wanted in condition.values)
     set_operator, _, rest = condition.operator.rpartition(":")
     name = rest.removesuffix("IfExists")
     test = _TESTS.get(_NEGATED.get(name, name))
@@ -319,7 +322,7 @@ def _holds(condition: Condition, keys: Mapping[str, Values]) -> bool:
         if set_operator:
             return set_operator == "ForAllValues" or rest != name
         return negated or rest != name
-    results = [any(test(value, wanted, keys) for wanted in condition.values) is not negated for value in values]
+    results = [any(test(wanted, value, keys) for wanted in condition.values) is not negated for value in values]
     if set_operator == "ForAllValues":
         return all(results)
     if set_operator == "ForAnyValue":

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dutybound import catalog
 from dutybound.config import Duty, Expectation
 from dutybound.diagnostic import Diagnostic, quoted
-from dutybound.evaluate import Decision, Request, decide, in_account
+from dutybound.evaluate import Decision, Judge, Request, in_account
 from dutybound.lower import Access, duty_access, example_use, unknown_action_hint
 from dutybound.policy import Policy, parse
 from dutybound.read import Reading
@@ -42,14 +42,18 @@ def _expectation(name: str, expectation: Expectation, access: Access) -> Iterato
         yield Diagnostic("unknown-action", f"duty {quoted(name)}: there is no action {quoted(action)}", text.span, hint)
         return
     wanted = "allowed" if expectation.allow else "denied"
-    decision = judged(access, action, resource or "*")
+    decision = judged(access, action, resource)
     if decision.outcome != wanted:
         message = f"duty {quoted(name)} expects {quoted(text)} to be {wanted}, but it is {decision.outcome}"
         yield Diagnostic("broken-expectation", message, text.span, _reason(decision, access))
 
 
-def judged(access: Access, action: str, resource: str) -> Decision:
-    """The decision on one request of a person with this access and nothing else, signed in with MFA."""
+def judged(access: Access, action: str, resource: str = "") -> Decision:
+    """The decision on one request of a person with this access and nothing else, signed in with MFA.
+
+    Without a resource the request is on everything and nothing in particular: it is denied only if no statement allows
+    the action on anything at all, and allowed only if `*` is.
+    """
     context: Mapping[str, str] = {
         "aws:MultiFactorAuthPresent": "true",
         "aws:ViaAWSService": "false",
@@ -59,7 +63,12 @@ def judged(access: Access, action: str, resource: str) -> Decision:
     documents = catalog.aws_managed_policies()
     policies = [in_account(Policy(access.statements), EXAMPLE_ACCOUNT)]
     policies += [parse(dict(documents[name])) for name in access.managed]
-    return decide(Request(context["aws:PrincipalArn"], action, resource, context), policies)
+    judge = Judge(policies)
+    decision = judge.decide(Request(context["aws:PrincipalArn"], action, resource or "*", context))
+    somewhere = tuple(s for s in judge.naming(action) if s.effect == "Allow")
+    if decision.outcome == "denied" and not resource and somewhere:
+        return Decision("unknown", somewhere, "it is allowed on some resources: add ' on ' and an ARN")
+    return decision
 
 
 def _reason(decision: Decision, access: Access) -> str:

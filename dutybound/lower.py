@@ -13,11 +13,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
 
 from dutybound import catalog
 from dutybound.baseline import Account, Alarm, Baseline, Group, ManagedPolicy, Role, Rule, Stack, Topic, User
 from dutybound.catalog import Action, ResourceType
 from dutybound.config import (
+    PARAMETER,
     AccountTrust,
     ActionGrant,
     Configuration,
@@ -33,7 +36,7 @@ from dutybound.config import (
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack
-from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Principal, Statement, minified
+from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Principal, Statement, glob, minified
 from dutybound.read import Reading
 
 LOOKING = frozenset({"list", "read"})
@@ -41,6 +44,8 @@ RESOURCES_PER_STACK = 500
 """CloudFormation User Guide, "Understand CloudFormation quotas"."""
 PATTERN_SIZE = 2048
 """Characters of an event pattern (EventBridge User Guide, "Amazon EventBridge quotas")."""
+MOST_RESOURCES = 1000
+"""Resources that one text of a grant may give: far more than policies can hold."""
 POLICIES_PER_ROLE = 10
 """Managed policies per role that no account has to ask for; sources differ on whether the default is 10 or 20."""
 SELF = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:user/{path}${{aws:username}}" for path in ("", "*/"))
@@ -148,7 +153,8 @@ def _level_statements(grant: LevelGrant, context: _Grant) -> Iterator[Statement]
     if not _reasons_given(grant, context, any(level not in LOOKING for level in grant.access)):
         return
     if grant.resources is None:
-        yield from _statement(grant, context, chosen, "*" if "*" in grant.service else prefixes[0], ("*",))
+        named = [a for a in chosen if a.types or grant.wide is not False]
+        yield from _statement(grant, context, named, "*" if "*" in grant.service else prefixes[0], ("*",))
         return
     arns = _arns(grant.resources, prefixes, context)
     by_types: dict[tuple[str, ...], list[Action]] = {}
@@ -157,7 +163,7 @@ def _level_statements(grant: LevelGrant, context: _Grant) -> Iterator[Statement]
         anywhere = not action.types and grant.wide is not False and (action.level in LOOKING or bool(grant.wide))
         if types or anywhere:
             by_types.setdefault(types, []).append(action)
-    _unused_types(grant.resources, by_types, arns, context)
+    _unused_types(grant.resources, {t for types in by_types for t in types}, arns, context)
     for types, actions in by_types.items():
         for prefix in sorted({a.service for a in actions}):
             here = [a for a in actions if a.service == prefix]
@@ -185,19 +191,21 @@ def _filtered(grant: LevelGrant, candidates: list[Action], context: _Grant) -> l
     for action in candidates:
         by_service.setdefault(action.service, []).append(action)
     chosen = candidates
+    misses = 0
     for key, patterns in (("only", grant.only), ("except", grant.except_)):
         matched: set[Action] = set()
         for pattern in patterns:
             prefix, _, name = pattern.partition(":")
             near = candidates if prefix == "*" else by_service.get(prefix, [])
-            glob = catalog.matcher(name)
-            hits = [a for a in near if glob.fullmatch(a.name)]
+            matches = glob(name, True).fullmatch
+            hits = [a for a in near if matches(a.name)]
             if not hits and candidates:
                 _no_hit(key, pattern, candidates, context)
+                misses += 1
             matched.update(hits)
         if patterns:
             chosen = [a for a in chosen if (a in matched) == (key == "only")]
-    if not chosen and candidates:
+    if not chosen and candidates and not misses:
         context.report("empty-grant", "a grant is left with no action at all", grant.span, "remove it, or widen it")
     if not candidates and grant.service:
         levels = ", ".join(grant.access)
@@ -251,12 +259,15 @@ def _action_statements(grant: ActionGrant, context: _Grant) -> Iterator[Statemen
     by_service: dict[str, list[tuple[Text, Action]]] = {}
     for text, action in actions:
         by_service.setdefault(action.service, []).append((text, action))
-    for prefix, here in sorted(by_service.items()):
+    arns = _arns(grant.resources or {}, sorted(by_service), context)
+    used: set[str] = set()
+    for _, here in sorted(by_service.items()):
         if grant.resources is None:
             yield from _statement(grant, context, [a for _, a in here], _first(here), ("*",))
             continue
-        arns = _arns(grant.resources, [prefix], context, only_here=len(by_service) == 1)
+        used |= {t for _, a in here for t in a.types}
         yield from _scoped_actions(grant, context, here, arns)
+    _unused_types(grant.resources or {}, used, arns, context)
 
 
 def _first(actions: list[tuple[Text, Action]]) -> str:
@@ -279,8 +290,9 @@ def _scoped_actions(
             continue
         by_types.setdefault(types, []).append((text, action))
     for types, here in by_types.items():
-        resources = {arn for t in types for arn in arns[(here[0][1].service, t)]} or {"*"}
-        yield from _statement(grant, context, [a for _, a in here], _first(here), tuple(sorted(resources)))
+        resources = {arn for t in types for arn in arns[(here[0][1].service, t)]} if types else {"*"}
+        if resources:  # none where each had an error of its own
+            yield from _statement(grant, context, [a for _, a in here], _first(here), tuple(sorted(resources)))
 
 
 def _statement(
@@ -296,13 +308,13 @@ def _statement(
 
 
 def _arns(
-    wanted: Mapping[Text, tuple[Text, ...]], prefixes: list[str], context: _Grant, only_here: bool = True
+    wanted: Mapping[Text, tuple[Text, ...]], prefixes: list[str], context: _Grant
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """ARNs by service and resource type, partition and account filled in."""
     out: dict[tuple[str, str], tuple[str, ...]] = {}
     for name, texts in wanted.items():
         types = [t for p in prefixes if (t := catalog.service(p).types.get(name)) is not None]
-        if not types and prefixes and only_here:
+        if not types and prefixes:
             known = [t for p in prefixes for t in catalog.service(p).types]
             hint = did_you_mean(name, known) or f"known: {', '.join(known[:12])}{' …' if len(known) > 12 else ''}"
             message = f"{' and '.join(prefixes[:3])} has no resource type {quoted(name)}"
@@ -318,25 +330,31 @@ def _arns(
 def _substituted(text: Text, context: _Grant) -> Iterator[Text]:
     """The text with its parameters filled in, once for each combination of their values."""
     names = [n for n in dict.fromkeys(parameters_in(text)) if n in context.values]
-    if not names:
-        yield text
+    values = [context.values[n] for n in names]
+    count = prod(map(len, values))
+    if count > MOST_RESOURCES:
+        message = f"{quoted(text)} gives {count:,} resources with these values; {MOST_RESOURCES:,} is the limit"
+        context.report("too-many-resources", message, text.span, "use wildcards, or several duties")
         return
-    for value in context.values[names[0]]:
-        filled = Text(text.replace("{" + names[0] + "}", value), value.span or text.span)
-        yield from _substituted(filled, context)
+    for chosen in product(*values):
+        span = next((v.span for v in chosen if v.span), text.span)
+        yield Text(_replaced(text, dict(zip(names, chosen, strict=True))), span)
+
+
+def _replaced(text: str, values: Mapping[str, str]) -> str:
+    """Each parameter by its value, in one pass: what a value holds is not looked at again."""
+    return PARAMETER.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def _arn(type_: ResourceType, text: Text, context: _Grant) -> str | None:
     if not _variables_known(text, context):
         return None
-    arn = type_.arn.replace("${Partition}", PARTITION).replace("${Region}", "*").replace("${Account}", ACCOUNT)
-    free = arn.replace(PARTITION, "\0" * len(PARTITION)).replace(ACCOUNT, "\0" * len(ACCOUNT)).find("${")
-    if free < 0:
+    head, tail = _filled_in(type_.arn)
+    if not tail:
         if text == "*":
-            return arn
+            return head
         context.report("wrong-resource", f"there is only one {type_.name} in an account", text.span, "write '*'")
         return None
-    head, tail = arn[:free], arn[free:]
     if text == "*":
         return head + re.sub(r"\$\{[^}]*\}", "*", tail)
     if text.startswith("arn:"):
@@ -348,6 +366,20 @@ def _arn(type_: ResourceType, text: Text, context: _Grant) -> str | None:
         context.report("wrong-resource", message, text.span, f"write it as '{_shape(tail)}'")
         return None
     return head + text
+
+
+def _filled_in(format_: str) -> tuple[str, str]:
+    """An ARN format with partition, Region and account filled in: what is fixed, and the rest from its first variable.
+
+    The reference names the account in several ways; it is what stands fifth.
+    """
+    parts = format_.split(":", 5)
+    for at, value in ((1, PARTITION), (3, "*"), (4, ACCOUNT)):
+        if "${" in parts[at]:
+            parts[at] = value
+    free = parts[5].find("${")
+    fixed = ":".join((*parts[:5], parts[5] if free < 0 else parts[5][:free]))
+    return fixed, "" if free < 0 else parts[5][free:]
 
 
 def _shape(tail: str) -> str:
@@ -400,11 +432,10 @@ def _variables_known(text: Text, context: _Grant) -> bool:
 
 def _unused_types(
     wanted: Mapping[Text, tuple[Text, ...]],
-    by_types: Mapping[tuple[str, ...], list[Action]],
+    used: set[str],
     arns: Mapping[tuple[str, str], tuple[str, ...]],
     context: _Grant,
 ) -> None:
-    used = {t for types in by_types for t in types}
     for name in wanted:
         if name not in used and any(t == name for _, t in arns):
             message = f"no action of the grant can be limited to the resource type {quoted(name)}"
@@ -423,7 +454,8 @@ def mfa_policy(mfa: Mfa) -> Policy:
     manage their own credentials on the Security credentials page", with its gaps closed (paths, forwarded requests).
     """
     with_mfa = (Condition("Bool", "aws:MultiFactorAuthPresent", ("true",)),)
-    direct = Condition("Bool", "aws:ViaAWSService", ("false",))
+    # Some services do not send the key: their forwarded calls are denied like direct ones, and not let through.
+    direct = Condition("BoolIfExists", "aws:ViaAWSService", ("false",))
     enrolment = [*_SEE_RULES, *_ENROL, *_MAKE_DEVICE]
     session = set(enrolment) - {"iam:GetAccountSummary", "iam:GetLoginProfile"}
     if not mfa.first_password_change:
@@ -584,7 +616,7 @@ class _Lowering:
             who, f"role-{name}", name, _distinct(access.statements), POLICIES_PER_ROLE - len(access.managed), stack
         )
         policies += mine
-        for_servers = isinstance(role.trusts, ServiceTrust) and role.trusts.service == "ec2"
+        for_servers = isinstance(role.trusts, ServiceTrust) and _service_name(role.trusts.service) == "ec2"
         return Role(
             logical_id("Role", name),
             stack,
@@ -618,10 +650,10 @@ class _Lowering:
 
     def _service_trust(self, service: Text, who: str) -> Iterator[Statement]:
         known = catalog.service_principals()
-        row = known.get(service.removesuffix(".amazonaws.com"))
+        row = known.get(_service_name(service))
         if row is None:
             message = f"{who} trusts a service that is not known to take roles: {quoted(service)}"
-            hint = did_you_mean(service, known) or "see docs/roles.md for the known ones"
+            hint = did_you_mean(service, known) or f"known: {', '.join(sorted(known)[:12])} …"
             self.found.append(Diagnostic("unknown-service", message, service.span, hint))
             return
         conditions = (Condition("StringEquals", "aws:SourceAccount", (ACCOUNT,)),) if row.source_account else ()
@@ -660,7 +692,8 @@ class _Lowering:
             self.found.append(Diagnostic("wrong-never", message, use.name.span, "leave it out: nobody gets it unasked"))
             return
         origin = Origin(str(use.name), use.span or use.name.span, duty.span)
-        denied = _denied(use, duty, _Grant(str(use.name), {}, origin, self.found))
+        own = _OWN | frozenset(_OWN_KEYS if self.configuration.mfa.own_access_keys else ())
+        denied = _denied(use, duty, _Grant(str(use.name), {}, origin, self.found), own)
         for label, actions, where in denied:
             short = catalog.shortened(actions, catalog.RANK)
             if short:
@@ -739,7 +772,8 @@ class _Lowering:
             actions=("sns:Publish",),
             resources=(topic_arn,),
             principals=(Principal("Service", ("events.amazonaws.com",)),),
-            conditions=(Condition("ArnEquals", "aws:SourceArn", _rule_arns(self.region)),),
+            # No condition: EventBridge User Guide, "Using resource-based policies", rules them out for SNS topics, and
+            # an alarm that does not arrive is worse than one that somebody else can set off.
             origins=(Origin("break_glass", self.configuration.break_glass.span),),
         )
         topic = Topic(logical_id("Topic", _ALARM), home, _ALARM, addresses, Policy((publish,)))
@@ -758,7 +792,7 @@ class _Lowering:
             actions=("sts:AssumeRole",),
             principals=(Principal("Service", ("events.amazonaws.com",)),),
             conditions=(
-                Condition("ArnLike", "aws:SourceArn", _rule_arns("*")),
+                Condition("ArnLike", "aws:SourceArn", _rule_arns()),
                 Condition("StringEquals", "aws:SourceAccount", (ACCOUNT,)),
             ),
             origins=origins,
@@ -805,28 +839,37 @@ class _Lowering:
                 self.found.append(Diagnostic("too-many-resources", message, at, "declare fewer people and teams"))
 
 
-_OWN = frozenset({*_ENROL, *_REMOVE_DEVICE, *_OWN_KEYS}) - {"iam:DeleteVirtualMFADevice"}
+def _service_name(service: str) -> str:
+    return service.removesuffix(".amazonaws.com")
+
+
+_OWN = frozenset({*_ENROL, *_REMOVE_DEVICE}) - {"iam:DeleteVirtualMFADevice"}
 _UNOWNED = frozenset({*_SEE_RULES, *_MAKE_DEVICE, "iam:DeleteVirtualMFADevice"})
 """Enrolment that cannot be limited to a user: `never` leaves it alone."""
 
 
-def _denied(use: DutyUse, duty: Duty, context: _Grant) -> Iterator[tuple[str, set[Action], Statement]]:
-    """What `never` denies of a duty: a label, actions, and the statement that says where."""
+def _denied(
+    use: DutyUse, duty: Duty, context: _Grant, own_names: frozenset[str]
+) -> Iterator[tuple[str, set[Action], Statement]]:
+    """What `never` denies of a duty: a label, actions, and the statement that says where.
+
+    `own_names` are actions that people keep on themselves.
+    """
     anywhere: dict[Text, tuple[Text, ...]] = {name: (Text("*"),) for name in duty.parameters}
     wide = DutyUse.model_construct(name=use.name, parameters=anywhere)
     access = duty_access(wide, duty, context.found)
-    granted = {s: {a for p in s.actions for a in _matching(p)} for s in access.statements}
+    granted = {s: {a for p in s.actions for a in catalog.actions_of(p)} for s in access.statements}
     changes = {a for actions in granted.values() for a in actions if a.level not in LOOKING}
     named = set(_never_patterns(duty, context))
     everywhere = changes | named
-    yield "", everywhere - _actions(_OWN | _UNOWNED), Statement("", "Deny", resources=("*",))
-    own = everywhere & _actions(_OWN)
+    yield "", everywhere - _actions(own_names | _UNOWNED), Statement("", "Deny", resources=("*",))
+    own = everywhere & _actions(own_names)
     looked_at: dict[tuple[str, ...], set[Action]] = {}
     for statement, actions in granted.items():
         looks = {a for a in actions if a.level in LOOKING} - everywhere - _actions(_UNOWNED)
         if statement.resources != ("*",) or not changes:
-            own |= looks & _actions(_OWN)
-            looked_at.setdefault(statement.resources, set()).update(looks - _actions(_OWN))
+            own |= looks & _actions(own_names)
+            looked_at.setdefault(statement.resources, set()).update(looks - _actions(own_names))
     yield "OfOthers", own, Statement("", "Deny", not_resources=SELF)
     for resources, actions in looked_at.items():
         yield "Looking", actions, Statement("", "Deny", resources=resources)
@@ -834,19 +877,12 @@ def _denied(use: DutyUse, duty: Duty, context: _Grant) -> Iterator[tuple[str, se
 
 def _never_patterns(duty: Duty, context: _Grant) -> Iterator[Action]:
     for pattern in duty.never:
-        hits = list(_matching(pattern))
+        hits = list(catalog.actions_of(pattern))
         if not hits:
             hint = unknown_action_hint(pattern) or "remove it"
             message = f"'never' names {quoted(pattern)}, which matches no action"
             context.report("unknown-action", message, pattern.span, hint)
         yield from hits
-
-
-def _matching(pattern: str) -> Iterator[Action]:
-    """The actions of the reference that an action pattern takes in."""
-    prefix = pattern.partition(":")[0]
-    services = catalog.services() if prefix == "*" else [prefix] if prefix in catalog.services() else []
-    return (a for p in services for a in catalog.service(p).actions.values() if catalog.matches(pattern, a))
 
 
 def _actions(names: Iterable[str]) -> set[Action]:
@@ -869,7 +905,7 @@ def _distinct(statements: Iterable[Statement]) -> list[Statement]:
 
 
 def _digest(statement: Statement) -> str:
-    text = json.dumps([statement.actions, statement.resources, statement.not_resources])
+    text = json.dumps([statement.effect, statement.actions, statement.resources, statement.not_resources])
     return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
@@ -892,9 +928,9 @@ _ALARM = "break-glass-alarm"
 _RULES = ("break-glass-call", "break-glass-sign-in", "break-glass-tampering")
 
 
-def _rule_arns(region: str) -> tuple[str, ...]:
+def _rule_arns() -> tuple[str, ...]:
     """EventBridge User Guide, "Cross-service confused deputy prevention": the source of an event is its rule."""
-    return tuple(f"arn:{PARTITION}:events:{region}:{ACCOUNT}:rule/{name}" for name in _RULES)
+    return tuple(f"arn:{PARTITION}:events:*:{ACCOUNT}:rule/{name}" for name in _RULES)
 
 
 def _landing_regions(home: str) -> tuple[str, ...]:
@@ -914,7 +950,8 @@ _CHANGES = [False, {"exists": False}]
 
 def _patterns(users: list[str], stacks: str) -> Iterator[tuple[str, str, object]]:
     """Name, description and event pattern of each rule; `stacks` is how the names of the break-glass stacks begin."""
-    who = {"userName": users}
+    # By path too, so that a user who is no longer in the configuration, but still in the account, stays watched.
+    who = {"$or": [{"userName": users}, {"arn": [{"wildcard": "arn:*:iam::*:user/break-glass/*"}]}]}
     yield (
         "break-glass-sign-in",
         "A break-glass user signed in, or tried to",

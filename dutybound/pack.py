@@ -37,17 +37,37 @@ class _Part:
 def pack(statements: Sequence[Statement], most: int) -> tuple[Policy, ...] | None:
     """The statements in the fewest policies of at most 6,144 characters, or None if that takes more than `most`.
 
-    Sids must be unique. The result does not depend on the order of the statements.
+    The result does not depend on the order of the statements. Raises ValueError if two have the same Sid.
     """
     if not statements:
         return ()
-    ordered = sorted(statements, key=lambda s: s.sid)
+    ordered = sorted((part for s in statements for part in _shorter(s)), key=lambda s: s.sid)
+    if len({s.sid for s in ordered}) != len(ordered):
+        raise ValueError("two statements have the same Sid")
     for count in range(_fewest(ordered), most + 1):
         for parts in (_parts(ordered, _LARGE), _parts(ordered, 0)):
             placed = _placed(parts, count)
             if placed is not None:
                 return tuple(_policy(bin_) for bin_ in placed if bin_)
     return None
+
+
+def _shorter(statement: Statement) -> list[Statement]:
+    """A statement whose resources alone would fill half a policy, cut into several by its resources."""
+    bare = _overhead(replace(statement, resources=()))
+    room = POLICY_SIZE // 2 - bare
+    sizes = [worst_size(minified(r)) + 1 for r in statement.resources]
+    if sum(sizes) <= room:
+        return [statement]
+    chunks: list[list[str]] = [[]]
+    used = 0
+    for resource, size in zip(statement.resources, sizes, strict=True):
+        if chunks[-1] and used + size > room:
+            chunks.append([])
+            used = 0
+        chunks[-1].append(resource)
+        used += size
+    return [replace(statement, sid=f"{statement.sid}Part{i}", resources=tuple(c)) for i, c in enumerate(chunks, 1)]
 
 
 def _fewest(statements: Iterable[Statement]) -> int:

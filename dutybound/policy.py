@@ -8,7 +8,9 @@ reference" and "IAM and AWS STS quotas".
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from dutybound.diagnostic import Span
@@ -127,6 +129,28 @@ def worst_size(text: str) -> int:
 def filled(text: str, account: str, partition: str = "aws") -> str:
     """The text as it is after deployment to this account, for whoever compares it with the real thing."""
     return text.replace(PARTITION, partition).replace(ACCOUNT, account)
+
+
+LITERAL = {"*": "\ue000", "?": "\ue001"}
+"""What stands in a glob for a star or question mark that is meant as itself: characters no AWS text can hold."""
+
+
+@lru_cache(maxsize=65536)
+def glob(text: str, any_case: bool = False) -> re.Pattern[str]:
+    """A text with wildcards as a pattern for `fullmatch`: `*` and `?` match, everything else, `[` too, is itself.
+
+    Between two stars the first place that fits is as good as any, so the pattern does not try the others: matching
+    takes time linear in the text for each star, whatever a user wrote.
+    """
+    plain = {meant: mark for mark, meant in LITERAL.items()}
+
+    def piece(part: str) -> str:
+        return "".join("." if c == "?" else re.escape(plain.get(c, c)) for c in part)
+
+    first, *rest = text.split("*")
+    middle = "".join(f"(?>.*?{piece(part)})" for part in rest[:-1] if part)
+    end = f".*{piece(rest[-1])}" if rest else ""
+    return re.compile(piece(first) + middle + end, re.DOTALL | (re.IGNORECASE if any_case else 0))
 
 
 def _short(values: tuple[str, ...]) -> str | list[str]:

@@ -337,6 +337,8 @@ def _repair(kind: str, loc: Loc, tree: Fields, prefix: Loc) -> None:
         loc = loc[:-1]
     if "parameters" in loc and (*prefix, *loc)[0] != "duties":
         loc = loc[: loc.index("parameters")]  # a duty with a bad parameter goes as a whole
+    if loc and isinstance(loc[-1], int) and not isinstance(_place(loc[:-1], tree).value, Items):
+        loc = loc[:-1]  # a lone value that stands for a list of one
     if not loc:
         return
     model = _model_at((*prefix, *loc[:-1]))
@@ -426,7 +428,7 @@ def _unknown_duty(who: str, use: DutyUse, declared: Mapping[str, Text]) -> Diagn
         if f"'{name}'" in hint and key.span:
             hint += f" ({key.span.place})"
     message = f"{who} names a duty that does not exist: {quoted(use.name)}"
-    return Diagnostic("unknown-duty", message, use.name.span, hint or f"built-in duties: {', '.join(library())}")
+    return Diagnostic("unknown-duty", message, use.name.span, hint or "'dutybound duties' lists the built-in ones")
 
 
 def _parameter_errors(who: str, use: DutyUse, duty: Duty, use_is_never: bool) -> Iterator[Diagnostic]:

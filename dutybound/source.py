@@ -32,7 +32,7 @@ _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
     **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
 }
-_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffe\uffff]")
+_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 """Control characters, separators that editors show as line breaks, and those that turn the direction of writing."""
 _STANDARD_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!"}
 
@@ -121,8 +121,11 @@ def _files(path: Path) -> tuple[list[Path], list[Diagnostic]]:
         found.append(_no_file(Path(error.filename or path), error))
 
     found: list[Diagnostic] = []
-    if not path.is_dir():
-        return [path], found
+    try:
+        if not path.is_dir():
+            return [path], found
+    except (OSError, ValueError):
+        return [path], found  # opening it says why
     files = []
     for folder, below, names in os.walk(path, onerror=unreadable):
         below[:] = sorted(name for name in below if not name.startswith("."))
@@ -150,7 +153,7 @@ def _load_file(path: Path, budget: list[int]) -> Checked[Fields]:
     name = path.as_posix()
     start = Span(Source(name, ()), 1, 1)
     try:
-        if not path.is_file() and path.exists():
+        if path.exists() and not path.is_file():
             return Checked(None, (Diagnostic("unreadable-file", f"{quoted(name)} is not a regular file"),))
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
@@ -199,6 +202,8 @@ def _yaml_error(error: yaml.YAMLError, source: Source) -> Diagnostic:
     if opened and (mark is None or mark.line + 1 >= len(source.lines)):
         mark = opened  # what is never closed is found at the end of the file, and mended where it starts
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    if line >= len(source.lines) > 1 and not source.lines[-1]:
+        line, column = len(source.lines) - 1, len(source.lines[-2]) + 1
     problem = getattr(error, "problem", None) or "it cannot be parsed"
     context = getattr(error, "context", "")
     message = f"this is not YAML: {problem}{f' ({context})' if context else ''}"
@@ -272,7 +277,7 @@ class _Tree:
                 )
             value, size = self.anchors[event.anchor]
             self._spend(size, span)
-            return value, span, size
+            return _copied(value), span, size  # a copy: what is wrong in one place is mended there alone
         if depth >= MAX_DEPTH:
             raise _Refused("too-deep", f"values are nested deeper than {MAX_DEPTH} levels", span, "flatten it")
         if event.tag is not None and event.tag not in _STANDARD_TAGS:
@@ -398,11 +403,11 @@ def _copied(value: Value) -> Value:
     if isinstance(value, Fields):
         fields = Fields(value.span)
         for key, inner in value.items():
-            fields.put(key, inner, value.spans[key])
+            fields.put(key, _copied(inner), value.spans[key])
         return fields
     if isinstance(value, Items):
         items = Items(value.span)
-        items += value
+        items += [_copied(inner) for inner in value]
         items.spans += value.spans
         return items
     return value

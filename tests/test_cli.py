@@ -82,6 +82,20 @@ def test_version_and_help() -> None:
     assert "schema" in found.stdout
 
 
+def test_duties() -> None:
+    """The list names every duty; one of them is shown by level and scope; an unknown one gets a suggestion."""
+    listed = run("duties")
+    assert listed.returncode == 0
+    assert "use-storage" in listed.stdout
+    assert len(listed.stdout.splitlines()) == len(list((ROOT / "dutybound" / "duties").glob("*.yaml")))
+    shown = run("duties", "use-storage").stdout
+    assert "parameter buckets: such as acme-dev-*" in shown
+    assert "  write on arn:${AWS::Partition}:s3:::acme-dev-*/*\n    s3:AbortMultipartUpload" in shown
+    unknown = run("duties", "use-storag")
+    assert unknown.returncode == 2
+    assert "did you mean 'use-storage'?" in unknown.stderr
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     """`dutybound schema | head -1` ends without a complaint."""
     text = f"{sys.executable} -c 'from dutybound.cli import main; main()' schema | head -1"

@@ -166,6 +166,37 @@ def test_logical_ids_are_pinned() -> None:
     assert logical_id("Team", "A-b") != logical_id("Team", "a-B")
 
 
+def test_ec2_has_a_profile_however_it_is_written() -> None:
+    """The short and the long name of a service are one."""
+    text = "roles: {a: {purpose: x, trusts: {service: ec2.amazonaws.com}}}\n"
+    (role,) = compiled(text).accounts[0].roles
+    assert role.instance_profile is not None
+
+
+def test_an_allow_and_a_deny_stay_apart() -> None:
+    """A duty whose name looks like a denial of another: both statements are there, with different Sids."""
+    grant = '{service: "*", access: [write], only: ["s3:CreateJob"], wide: true, why: x}'
+    expect = "[{allow: s3:CreateJob}, {deny: s3:PutObject}]"
+    text = f"""
+duties:
+  foo: {{summary: x, grants: [{grant}], expect: {expect}}}
+  never-foo: {{summary: x, grants: [{grant}], expect: {expect}}}
+teams: {{a: {{purpose: x, duties: [never-foo], never: [foo]}}}}
+"""
+    found = compiled(text).accounts[0].policy("team-a").policy.statements
+    assert sorted(s.effect for s in found) == ["Allow", "Deny"]
+
+
+def test_many_resources_are_cut_too() -> None:
+    """130 buckets with long names need more than one policy, and get them."""
+    buckets = [f"acme-{'x' * 30}-{i:03}" for i in range(130)]
+    account = compiled(f"teams: {{a: {{purpose: x, duties: [read-storage: {{buckets: {buckets}}}]}}}}\n").accounts[0]
+    policies = [p.policy for p in account.policies if p.name.split(".")[0] == "team-a"]
+    assert 2 <= len(policies) <= 4
+    granted = {r for p in policies for s in p.statements if "s3:ListBucket" in s.actions for r in s.resources}
+    assert granted == {f"arn:${{AWS::Partition}}:s3:::{b}" for b in buckets}
+
+
 NAMES = st.sampled_from(["john", "maria", "tom", "ada", "dana", "eve", "li.wei", "o=hara@acme.example"])
 DUTIES = st.sampled_from(
     ["view-metrics", "view-servers", "manage-servers", "view-billing", "manage-databases", "manage-people"]

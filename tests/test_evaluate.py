@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dutybound.evaluate import Request, decide
-from dutybound.policy import Condition, Policy, Statement, parse
+from dutybound.policy import Condition, Policy, Statement, glob, parse
 from tests.conftest import CASES
 
 ENTRIES = [
@@ -101,6 +101,27 @@ def test_an_allow_never_denies_more(request_: Request, given_: list[Statement], 
 def test_default_deny(request_: Request, given_: list[Statement]) -> None:
     """Without an allow there is no access."""
     assert outcome(request_, given_) == "denied"
+
+
+def test_many_wildcards_take_no_time() -> None:
+    """A pattern that makes careless matchers try for hours."""
+    policy = Policy((Statement("", "Allow", ("s3:GetObject",), ("arn:aws:s3:::a/" + "*a" * 30 + "*c",)),))
+    assert decide(Request("", "s3:GetObject", "arn:aws:s3:::a/" + "a" * 200 + "b"), [policy]).outcome == "denied"
+    assert decide(Request("", "s3:GetObject", "arn:aws:s3:::a/" + "a" * 200 + "c"), [policy]).outcome == "allowed"
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
+def test_globs_match_like_a_slow_matcher(pattern: str, text: str) -> None:
+    """The quick matcher agrees with the definition."""
+
+    def slow(p: str, t: str) -> bool:
+        if not p:
+            return not t
+        if p[0] == "*":
+            return slow(p[1:], t) or (bool(t) and slow(p, t[1:]))
+        return bool(t) and p[0] in ("?", t[0]) and slow(p[1:], t[1:])
+
+    assert (glob(pattern).fullmatch(text) is not None) == slow(pattern, text)
 
 
 def test_placeholders_are_not_guessed_at() -> None:

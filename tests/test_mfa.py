@@ -18,6 +18,8 @@ from tests.conftest import ROOT
 ACCOUNT = "123456789012"
 LONG_TERM_KEY: dict[str, str] = {}
 SESSION = {"aws:MultiFactorAuthPresent": "false"}
+SILENT = {"aws:ViaAWSService": ""}
+"""A service that does not send aws:ViaAWSService; EC2 is said to be one."""
 MFA_SESSION = {"aws:MultiFactorAuthPresent": "true"}
 ENROLMENT = {
     "iam:CreateVirtualMFADevice",
@@ -54,6 +56,7 @@ def decided(policies: tuple[Policy, ...] | Judge, user: str, action: str, resour
         "aws:ViaAWSService": "false",
         **caller,
     }
+    context = {key: value for key, value in context.items() if value}
     return judge.decide(Request(user, action, resource, context)).outcome
 
 
@@ -82,6 +85,17 @@ def test_a_key_alone_asks_for_a_session(account: Account) -> None:
             "sts:GetSessionToken",
             "sts:GetCallerIdentity",
         }, user.name
+
+
+@pytest.mark.parametrize("caller", [LONG_TERM_KEY, SESSION])
+def test_a_service_that_does_not_say_on_whose_behalf(account: Account, caller: dict[str, str]) -> None:
+    """Where aws:ViaAWSService is absent, MFA is asked for all the same."""
+    for user in account.users:
+        judge = Judge(policies_of(account, user.name, ACCOUNT))
+        instance = "arn:aws:ec2:eu-west-1:123456789012:instance/i-1"
+        for action, resource in (("ec2:TerminateInstances", instance), ("iam:CreateUser", "*")):
+            got = decided(judge, arn(account, user.name), action, resource, {**caller, **SILENT})
+            assert got == "denied", (user.name, action)
 
 
 @pytest.mark.parametrize("caller", [LONG_TERM_KEY, SESSION, MFA_SESSION], ids=["key", "session", "mfa"])
