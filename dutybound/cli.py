@@ -25,19 +25,34 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("path", default="config", type=click.Path(path_type=Path))
-def check(path: Path) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "github"]),
+    default="text",
+    help="How errors are written: for people (on stderr), or for machines (on stdout).",
+)
+def check(path: Path, form: str) -> None:
     """Compile a configuration and report what is wrong with it.
 
     PATH is a folder or a file; without it, the folder config. Exits with 0 if all is well, 1 if there are errors.
     """
+    from dutybound import diagnostic
     from dutybound.compiler import compile_path
-    from dutybound.diagnostic import render_all
 
     checked = compile_path(path)
-    if checked.diagnostics:
-        click.echo(render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
+    if form == "json":
+        click.echo(diagnostic.as_json(checked.diagnostics))
+    elif form == "sarif":
+        click.echo(diagnostic.as_sarif(checked.diagnostics, __version__))
+    elif form == "github" and checked.diagnostics:
+        click.echo(diagnostic.as_github(checked.diagnostics))
+    elif checked.diagnostics:
+        click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
     if checked.failed or checked.value is None:
         raise SystemExit(FINDINGS)
+    if form != "text":
+        return
     account = checked.value.accounts[0]
     roles = len(account.roles)
     click.echo(

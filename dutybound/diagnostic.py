@@ -7,10 +7,12 @@ language; a `Span` carries the text it points into, so rendering needs no second
 from __future__ import annotations
 
 import difflib
+import json
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
+from urllib.parse import quote
 
 T = TypeVar("T")
 Severity = Literal["error", "warning"]
@@ -172,3 +174,68 @@ def render_all(diagnostics: Iterable[Diagnostic], paint: bool = False) -> str:
         if n:
             counts.append(f"{n} {severity}{'s' if n > 1 else ''}")
     return "\n\n".join([*(render(d, paint) for d in found), *([" and ".join(counts)] if counts else [])])
+
+
+def as_json(diagnostics: Iterable[Diagnostic]) -> str:
+    """A JSON list, one object each: name, severity, message, hint, notes, and the place if there is one."""
+    return json.dumps([_record(d) for d in in_order(diagnostics)], indent=2, ensure_ascii=False)
+
+
+def _record(diagnostic: Diagnostic) -> dict[str, object]:
+    span = diagnostic.span
+    place = (
+        {"path": span.source.path, "line": span.line, "column": span.column, "length": span.length} if span else None
+    )
+    return {
+        "name": diagnostic.name,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+        "notes": list(diagnostic.notes),
+        "place": place or None,
+    }
+
+
+def as_github(diagnostics: Iterable[Diagnostic]) -> str:
+    """Workflow commands that GitHub shows beside the lines (GitHub Docs, "Workflow commands for GitHub Actions")."""
+
+    def value(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    def parameter(text: object) -> str:
+        return value(str(text)).replace(":", "%3A").replace(",", "%2C")
+
+    lines = []
+    for d in in_order(diagnostics):
+        at = {"title": d.name}
+        if d.span:
+            at |= {"file": d.span.source.path, "line": str(d.span.line), "col": str(d.span.column)}
+        where = ",".join(f"{key}={parameter(text)}" for key, text in at.items())
+        lines.append(f"::{d.severity} {where}::{value('. '.join(filter(None, (d.message, d.hint, *d.notes))))}")
+    return "\n".join(lines)
+
+
+def as_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
+    """A SARIF 2.1.0 log of one run, for code scanning; `version` is that of the tool."""
+    found = in_order(diagnostics)
+    results = []
+    for d in found:
+        result: dict[str, object] = {
+            "ruleId": d.name,
+            "level": d.severity,
+            "message": {"text": ". ".join(filter(None, (d.message, d.hint, *d.notes)))},
+        }
+        if d.span:
+            start, length = d.span.column, d.span.length
+            region = {"startLine": d.span.line, "startColumn": start, "endColumn": start + length}
+            place = {"artifactLocation": {"uri": quote(d.span.source.path)}, "region": region}
+            result["locations"] = [{"physicalLocation": place}]
+        results.append(result)
+    rules = [{"id": name} for name in sorted({d.name for d in found})]
+    driver = {"name": "dutybound", "version": version, "rules": rules}
+    log = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
+    }
+    return json.dumps(log, indent=2, ensure_ascii=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,26 @@ def test_errors_go_to_stderr_and_exit_1(tmp_path: Path) -> None:
     assert "x.yaml:2:8" in found.stderr
     assert "\x1b" not in found.stderr
     assert found.stderr.rstrip().endswith("3 errors")
+
+
+def test_formats_for_machines(tmp_path: Path) -> None:
+    """JSON, SARIF and GitHub's workflow commands say what the text says, on stdout."""
+    (tmp_path / "a b.yaml").write_text("version: 1\nteams: [a]\n", encoding="utf-8")
+    as_json = run("check", "a b.yaml", "--format", "json", cwd=tmp_path)
+    found = json.loads(as_json.stdout)
+    assert (as_json.returncode, as_json.stderr) == (1, "")
+    assert [f["name"] for f in found] == ["missing-key", "missing-key", "wrong-type"]
+    assert found[2]["place"] == {"path": "a b.yaml", "line": 2, "column": 8, "length": 1}
+    sarif = json.loads(run("check", "a b.yaml", "--format", "sarif", cwd=tmp_path).stdout)
+    (one,) = sarif["runs"]
+    assert [r["ruleId"] for r in one["results"]] == [f["name"] for f in found]
+    assert one["results"][2]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "a%20b.yaml"
+    github = run("check", "a b.yaml", "--format", "github", cwd=tmp_path)
+    assert github.stdout.splitlines()[2] == (
+        "::error title=wrong-type,file=a b.yaml,line=2,col=8::teams takes a mapping, not a list"
+    )
+    fine = run("check", "--format", "json")
+    assert (fine.returncode, json.loads(fine.stdout)) == (0, [])
 
 
 @pytest.mark.parametrize(
