@@ -23,10 +23,10 @@ test: ## run the tests
 	$(SETUP) dev cdk -- python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: ## compile the configuration and report what is wrong, without writing anything
-	$(SETUP) -- dutybound check $(if $(CONFIG),"$$CONFIG") $(ARGS)
+	$(SETUP) -- dutybound check $(ARGS) $(if $(CONFIG),-- "$$CONFIG")
 
-demo: ## run the demo
-	$(SETUP) dev cdk -- python -m demo $(ARGS)
+demo: ## deploy the configuration to an AWS emulator on this machine, act as its people, and clean up
+	$(SETUP) dev cdk -- python -m demo $(if $(CONFIG),--config "$$CONFIG") $(ARGS)
 
 lint: ## ruff, mypy and the import contracts
 	$(SETUP) dev -- ruff check

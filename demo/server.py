@@ -268,14 +268,15 @@ def _sigterm_as_exit() -> Iterator[None]:
         raise SystemExit(143)
 
     try:
-        before = signal.signal(signal.SIGTERM, leave)
+        before = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGHUP)}
     except ValueError:  # not the main thread: whoever owns that one decides
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def run(command: Sequence[str], emulator: Emulator, cwd: Path, timeout: float = 600) -> tuple[int, str]:

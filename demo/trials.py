@@ -243,9 +243,10 @@ def _scenery(emulator: Emulator, account: Account) -> Iterator[tuple[Trial, ...]
     """Things in the account that can be listed, read and deleted, and the trials that do so."""
     root = _clients(emulator, ROOT_USER)
     buckets = (*buckets_named_in(account, emulator.account)[:2], STRANGE_BUCKET)
-    place = {"LocationConstraint": emulator.region}
+    # S3 refuses to be told the one Region that it takes for granted.
+    elsewhere = {} if emulator.region == "us-east-1" else {"LocationConstraint": emulator.region}
     for bucket in buckets:
-        root("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+        root("s3").create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": elsewhere} if elsewhere else {}))
         root("s3").put_object(Bucket=bucket, Key=OBJECT, Body=b"demo")
     secret = root("secretsmanager").create_secret(Name=SECRET, SecretString="demo")["ARN"]
     server = root("ec2").run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]

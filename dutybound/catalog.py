@@ -93,6 +93,24 @@ def _facts(*path: str) -> Any:
     return json.loads(_FACTS.joinpath(*path[:-1], f"{path[-1]}.json").read_bytes())
 
 
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
+_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9*?][a-z0-9.*?-]*[a-z0-9*?]|[*?]")
+
+
+def wrong_name(type_: ResourceType, text: str) -> str:
+    """Why no resource of the type can have this name, `*` and `?` being wildcards; empty if one can.
+
+    The reference has no rules for names; this knows those of S3 (S3 User Guide, "General purpose bucket naming rules"),
+    whose buckets are what people name most.
+    """
+    if (type_.service, type_.name) != ("s3", "bucket"):
+        return ""
+    plain = _VARIABLE.sub("x", text)
+    if not _BUCKET.fullmatch(plain) or len(plain) > 63 or (len(plain) < 3 and "*" not in plain):
+        return "a bucket's name is 3 to 63 small letters, digits, dots and hyphens"
+    return ""
+
+
 @cache
 def _level(text: str) -> str:
     named = [part.strip().lower() for part in text.split(",")]

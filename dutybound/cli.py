@@ -24,7 +24,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("path", default="config", type=click.Path(path_type=Path))
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--format",
     "form",
@@ -115,14 +115,18 @@ def _colour(stream: Any) -> bool:
 
 
 def main() -> None:
-    """Run the command; a closed pipe and Ctrl-C end it quietly, as they end other tools."""
+    """Run the command; a closed pipe and Ctrl-C end it quietly, a full disk with one line."""
     _guarded(cli)
 
 
 def _guarded(run: Callable[[], object]) -> None:
     try:
         run()
-    except BrokenPipeError:
+        sys.stdout.flush()
+    except OSError as error:
         # Python would complain again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(141) from None
+        print(f"dutybound: the output cannot be written: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        raise SystemExit(FINDINGS) from None

@@ -86,8 +86,9 @@ UserName = Annotated[
 ParameterName = Annotated[
     Text, Word(r"[a-z][a-z0-9_]*", 64, "a parameter is made of small letters, digits and '_', starting with a letter")
 ]
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 Email = Annotated[
-    Text, Word(r"[A-Za-z0-9._%+/=-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]{2,}", 254, "it is not an e-mail address")
+    Text, Word(rf"[A-Za-z0-9._%+/=-]+@(?:{_LABEL}\.)+[A-Za-z0-9-]{{2,}}", 254, "it is not an e-mail address")
 ]
 Owner = Annotated[
     Text, Word(r"[A-Za-z0-9 _.:/=+@-]+", 256, "it becomes a tag: letters, digits, spaces and any of _.:/=+@-")
@@ -97,7 +98,7 @@ Description = Annotated[
     Text,
     Word(_IAM_TEXT, 1000, "it becomes the role's description: Latin-1 characters only, no '${', no '{{'"),
 ]
-AccountId = Annotated[Text, Word(r"[0-9]{12}", 12, "an AWS account id has 12 digits; put it in quotes", digits=True)]
+AccountId = Annotated[Text, Word(r"[0-9]{12}", 32, "an AWS account id is 12 digits, in quotes", digits=True)]
 ExternalId = Annotated[
     Text,
     Word(

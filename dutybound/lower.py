@@ -365,6 +365,9 @@ def _arn(type_: ResourceType, text: Text, context: _Grant) -> str | None:
         message = f"{quoted(text)} does not look like a {type_.name} of {type_.service}"
         context.report("wrong-resource", message, text.span, f"write it as '{_shape(tail)}'")
         return None
+    if why := catalog.wrong_name(type_, text):
+        context.report("wrong-resource", f"{quoted(text)} is no {type_.name}: {why}", text.span, "write the name alone")
+        return None
     return head + text
 
 

@@ -216,7 +216,7 @@ def _shape_error(
         yield _not_one_of(whole, place, detail)
     elif kind in _WANTED and (kind != "wrong-type" or detail["msg"] == "expected text"):
         span = place.named if place.value is None and place.named else place.span
-        hint = "put it in quotes" if kind == "wrong-type" and isinstance(place.value, (int, float)) else ""
+        hint = _remedy(kind, place.value)
         message = f"{_where(whole)} takes {_WANTED[kind]}, not {described(place.value)}"
         yield Diagnostic("wrong-type", message, span, hint)
     elif kind == "too_short":
@@ -225,6 +225,16 @@ def _shape_error(
         )
     else:
         yield _bad_value(kind if "-" in kind else "invalid-value", loc, whole, place, tree, detail["msg"])
+
+
+def _remedy(kind: str, value: object) -> str:
+    if kind == "wrong-type" and isinstance(value, (int, float)):
+        return "put it in quotes"
+    if kind == "tuple_type" and isinstance(value, (str, int)):
+        return f"write '[{value}]'"
+    if kind in ("dict_type", "model_type"):
+        return "write 'key: value' lines below it, indented"
+    return ""
 
 
 def _bad_value(name: str, loc: Loc, whole: Loc, place: _Place, tree: Fields, reason: str) -> Diagnostic:
@@ -328,6 +338,8 @@ def _not_one_of(whole: Loc, place: _Place, detail: Any) -> Diagnostic:
     if known_later:
         return _later(str(value), _where(whole), place.span)
     hint = (did_you_mean(value, allowed) if isinstance(value, str) else "") or f"known: {', '.join(allowed)}"
+    if isinstance(value, str) and value in allowed:
+        hint = f"write {value} without quotes"
     return Diagnostic("invalid-value", message, place.span, hint)
 
 
@@ -410,6 +422,8 @@ def _reference_errors(
             yield from _parameter_errors(who, use, duties[use.name], use_is_never=id(use) in nevers)
     for who, uses in _holders(configuration):
         yield from _twice(who, uses)
+    for name, team in configuration.teams.items():
+        yield from _contradictions(f"team {quoted(name)}", team)
     for name, duty in configuration.duties.items():
         yield from _duty_errors(name, duty)
 
@@ -451,6 +465,18 @@ def _parameter_errors(who: str, use: DutyUse, duty: Duty, use_is_never: bool) ->
             example = _flow(list(parameter.example))
             message = f"{who}: duty {quoted(use.name)} needs the parameter '{name}'"
             yield Diagnostic("missing-parameter", message, use.name.span, f"write '{use.name}: {{{name}: {example}}}'")
+
+
+def _contradictions(who: str, team: Team) -> Iterator[Diagnostic]:
+    """A duty that a team has and is denied does nothing, which nobody means."""
+    has = {use.name: use.name for use in team.duties}
+    for use in team.never:
+        if use.name in has:
+            span = has[use.name].span
+            where = f"it is among its duties at {span.place}" if span else ""
+            yield Diagnostic(
+                "contradiction", f"{who} has the duty {quoted(use.name)} and is denied it", use.name.span, where
+            )
 
 
 def _twice(who: str, uses: Iterable[DutyUse]) -> Iterator[Diagnostic]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,8 @@ def test_formats_for_machines(tmp_path: Path) -> None:
     assert one["results"][2]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "a%20b.yaml"
     github = run("check", "a b.yaml", "--format", "github", cwd=tmp_path)
     assert github.stdout.splitlines()[2] == (
-        "::error title=wrong-type,file=a b.yaml,line=2,col=8::teams takes a mapping, not a list"
+        "::error title=wrong-type,file=a b.yaml,line=2,col=8::teams takes a mapping, not a list. "
+        "write 'key: value' lines below it, indented"
     )
     fine = run("check", "--format", "json")
     assert (fine.returncode, json.loads(fine.stdout)) == (0, [])
@@ -103,6 +105,17 @@ def test_version_and_help() -> None:
     assert "schema" in found.stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_a_full_disk_is_one_line() -> None:
+    """Output that cannot be written is said in one line, without a traceback."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        found = subprocess.run(
+            [*COMMAND, "schema"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert found.returncode == 1
+    assert found.stderr == "dutybound: the output cannot be written: no space left on device\n"
+
+
 def test_duties() -> None:
     """The list names every duty; one of them is shown by level and scope; an unknown one gets a suggestion."""
     listed = run("duties")
@@ -119,7 +132,7 @@ def test_duties() -> None:
 
 def test_a_closed_pipe_is_no_error() -> None:
     """`dutybound schema | head -1` ends without a complaint."""
-    text = f"{sys.executable} -c 'from dutybound.cli import main; main()' schema | head -1"
+    text = f"{shlex.quote(sys.executable)} -c 'from dutybound.cli import main; main()' schema | head -1"
     found = subprocess.run(["bash", "-c", text], cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.stdout == "{\n"
     assert found.stderr == ""

@@ -195,6 +195,7 @@ def test_cfn_lint_finds_no_error(out: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
     )
     assert run.returncode == 0, run.stdout
 

@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -71,12 +72,16 @@ def run(what: str, command: Sequence[str | Path]) -> None:
         begin = log.tell()
         quiet = {**os.environ, "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
         child = subprocess.Popen(command, cwd=ROOT, env=quiet, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        while True:
-            try:
-                code = child.wait(SECONDS_BETWEEN_SIGNS)
-                break
-            except subprocess.TimeoutExpired:
-                say(f"  still at it after {time.monotonic() - start:.0f} s")
+        try:
+            while True:
+                try:
+                    code = child.wait(SECONDS_BETWEEN_SIGNS)
+                    break
+                except subprocess.TimeoutExpired:
+                    say(f"  still at it after {time.monotonic() - start:.0f} s")
+        except KeyboardInterrupt:
+            child.wait()  # it was interrupted too; the lock is given back only when it writes no more
+            raise
     if code:
         raise SetupError(_why(what, LOG.read_bytes()[begin:].decode(errors="replace")))
 
@@ -216,6 +221,21 @@ def make_cli() -> None:
     stamp.write_text(key)
 
 
+def make_command() -> None:
+    """Write .venv/bin/cdk: the pinned command line on the chosen Node, for whoever calls `cdk` without make."""
+    ours = {name: value for name, value in environment().items() if name.startswith(("JSII_", "CDK_"))}
+    lines = ["#!/bin/sh", "# Written by make: the pinned CDK command line on the Node that it is tested with."]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(ours.items())]
+    lines.append(f'exec {shlex.quote(str(node()[0]))} {shlex.quote(str(CLI))} "$@"')
+    command = VENV / "bin" / "cdk"
+    text = "\n".join(lines) + "\n"
+    if not command.exists() or command.read_text(encoding="utf-8") != text:
+        draft = command.with_name("cdk.new")
+        draft.write_text(text, encoding="utf-8")
+        draft.chmod(0o755)
+        draft.replace(command)
+
+
 def environment() -> dict[str, str]:
     """The environment for commands: ours first on the PATH, and quiet where the tools allow it."""
     return {
@@ -239,6 +259,7 @@ def set_up(needs: Sequence[str]) -> None:
             make_node()
         if "cdk" in needs:
             make_cli()
+            make_command()
 
 
 def main(arguments: list[str]) -> int:
