@@ -548,7 +548,7 @@ class _Lowering:
         account = Account(
             id=None,
             home_region=self.region,
-            stacks=self._stacks(bool(groups), bool(roles), alarm),
+            stacks=self._stacks(alarm),
             policies=tuple(sorted(policies, key=lambda p: p.name)),
             groups=tuple(sorted([*groups, emergency[0]], key=lambda g: g.name)),
             users=tuple(sorted([*users, *emergency[1]], key=lambda u: u.name)),
@@ -561,12 +561,13 @@ class _Lowering:
     def _stack(self, purpose: str) -> str:
         return f"{self.prefix}-{purpose}"
 
-    def _stacks(self, teams: bool, roles: bool, alarm: Alarm) -> tuple[Stack, ...]:
-        out = []
-        if teams:
-            out.append(Stack(self._stack("teams"), self.region, "Teams, their people and their duties"))
-        if roles:
-            out.append(Stack(self._stack("roles"), self.region, "Roles for software and for others"))
+    def _stacks(self, alarm: Alarm) -> tuple[Stack, ...]:
+        # An empty stack stays in the list: the CDK deletes what an earlier deployment put into it, while a stack that
+        # is not in the app any more stays in the account with all its access.
+        out = [
+            Stack(self._stack("teams"), self.region, "Teams, their people and their duties"),
+            Stack(self._stack("roles"), self.region, "Roles for software and for others"),
+        ]
         out.append(
             Stack(self._stack("break-glass"), self.region, "The way in for emergencies", protected=True, retained=True)
         )

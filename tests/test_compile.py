@@ -288,6 +288,11 @@ def test_five_hundred_resources_are_the_limit() -> None:
     assert [d.name for d in checked.diagnostics] == ["too-many-resources"]
 
 
+def test_stacks_stay_when_they_are_empty() -> None:
+    """Without teams and roles their stacks are still there, so that the CDK removes what stood in them."""
+    assert [s.name for s in compiled("").accounts[0].stacks][:3] == ["acme-teams", "acme-roles", "acme-break-glass"]
+
+
 def test_files_merge(tmp_path: Path) -> None:
     """Keys merge across files; a name in two files is an error that shows both places."""
     folder = tmp_path / "config"

@@ -204,6 +204,18 @@ def test_a_changed_configuration_is_deployed(site: Site) -> None:
     assert before["users"] == after["users"]
 
 
+def test_the_last_role_and_the_last_team_are_removed_too(site: Site) -> None:
+    """What is no longer in the configuration is no longer in the account, also where its stack is left empty."""
+    assert "web-server" in site.found()["roles"]
+    site.write(CHANGED.partition("teams:")[0])
+    site.must(deploy(site.emulator, site.config))
+    after = site.found()
+    assert differences(site.wanted(), after) == []
+    assert set(after["groups"]) == {"break-glass"}
+    assert set(after["roles"]) == {"break-glass-alarm"}
+    assert set(after["users"]) == {"break-glass-1", "break-glass-2"}
+
+
 def test_a_type_that_the_emulator_does_not_know_fails_the_deployment(site: Site) -> None:
     """A green deployment means something only because an unknown resource makes it red."""
     cloudformation = site.emulator.client("cloudformation")
