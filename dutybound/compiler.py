@@ -30,7 +30,7 @@ def compile_text(text: str, path: str = "config.yaml") -> Checked[Baseline]:
 
 def _compiled(loaded: Checked[Fields]) -> Checked[Baseline]:
     if loaded.failed or loaded.value is None:
-        return replace_value(loaded)
+        return Checked(None, loaded.diagnostics)
     reading = read(loaded.value)
     found = (*loaded.diagnostics, *reading.diagnostics)
     if reading.failed or reading.value is None:
@@ -41,8 +41,3 @@ def _compiled(loaded: Checked[Fields]) -> Checked[Baseline]:
         return Checked(None, in_order(found))
     found = in_order((*found, *guardrails.check(reading.value)))
     return replace(baseline, diagnostics=found)
-
-
-def replace_value(checked: Checked[Fields]) -> Checked[Baseline]:
-    """The same diagnostics without the value, which is no baseline yet."""
-    return Checked(None, checked.diagnostics)

@@ -29,8 +29,6 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dutybound.diagnostic import Span, Text
 
-LEVELS = ("list", "read", "write", "tagging", "permissions")
-
 
 @dataclass(frozen=True)
 class Word:

@@ -548,7 +548,7 @@ class _Lowering:
         account = Account(
             id=None,
             home_region=self.region,
-            stacks=self._stacks(alarm),
+            stacks=self._stacks(),
             policies=tuple(sorted(policies, key=lambda p: p.name)),
             groups=tuple(sorted([*groups, emergency[0]], key=lambda g: g.name)),
             users=tuple(sorted([*users, *emergency[1]], key=lambda u: u.name)),
@@ -561,7 +561,7 @@ class _Lowering:
     def _stack(self, purpose: str) -> str:
         return f"{self.prefix}-{purpose}"
 
-    def _stacks(self, alarm: Alarm) -> tuple[Stack, ...]:
+    def _stacks(self) -> tuple[Stack, ...]:
         # An empty stack stays in the list: the CDK deletes what an earlier deployment put into it, while a stack that
         # is not in the app any more stays in the account with all its access.
         out = [
@@ -571,8 +571,7 @@ class _Lowering:
         out.append(
             Stack(self._stack("break-glass"), self.region, "The way in for emergencies", protected=True, retained=True)
         )
-        for name in sorted({alarm.topic.stack, *(r.stack for r in alarm.rules)}):
-            region = _region_of(name, self._stack("break-glass-alarm"), self.region)
+        for region, name in sorted(self._alarm_stacks().items(), key=lambda entry: entry[1]):
             out.append(Stack(name, region, "Tells people of every use of break-glass", protected=True))
         return tuple(out)
 
@@ -757,9 +756,8 @@ class _Lowering:
         topic_arn = f"arn:{PARTITION}:sns:{self.region}:{ACCOUNT}:{_ALARM}"
         taken = f"arn:{PARTITION}:iam::{ACCOUNT}:role{forwarder.path}{forwarder.name}"
         rules = []
-        for region in sorted({self.region, *_landing_regions(self.region)}):
+        for region, stack in sorted(self._alarm_stacks().items()):
             at_home = region == self.region
-            stack = home if at_home else f"{home}-{region}"
             target, role = (topic_arn, None) if at_home else (self._home_bus(), taken)
             for name, description, pattern in _patterns(users, self._stack("break-glass")):
                 text = minified(pattern)
@@ -782,6 +780,11 @@ class _Lowering:
         )
         topic = Topic(logical_id("Topic", _ALARM), home, _ALARM, addresses, Policy((publish,)))
         return Alarm(topic, tuple(rules), forwarder)
+
+    def _alarm_stacks(self) -> dict[str, str]:
+        """The name of the alarm's stack by Region: at home, and wherever break-glass events land."""
+        home = self._stack("break-glass-alarm")
+        return {self.region: home} | {r: f"{home}-{r}" for r in _landing_regions(self.region) if r != self.region}
 
     def _home_bus(self) -> str:
         return f"arn:{PARTITION}:events:{self.region}:{ACCOUNT}:event-bus/default"
@@ -939,10 +942,6 @@ def _rule_arns() -> tuple[str, ...]:
 
 def _landing_regions(home: str) -> tuple[str, ...]:
     return next(regions for prefix, regions in _LANDING.items() if home.startswith(prefix))
-
-
-def _region_of(stack: str, home_stack: str, home: str) -> str:
-    return stack.removeprefix(f"{home_stack}-") if stack != home_stack else home
 
 
 _SIGN_IN = ["AWS Console Sign In via CloudTrail", "AWS Console Signin via CloudTrail"]
