@@ -24,7 +24,7 @@ Standing = Literal["access key", "no MFA", "MFA", "role"]
 Clients: TypeAlias = Callable[[str], Any]
 """Service name to boto3 client, for one set of credentials."""
 
-DATABASE = SECRET = NEWCOMER = "dutybound-demo"
+DATABASE, SECRET, NEWCOMER = "dutybound-demo", "dutybound-demo", "dutybound-demo"
 Context: TypeAlias = dict[str, str | tuple[str, ...]]
 OBJECT = "dutybound-demo.txt"
 STRANGE_BUCKET = "another-bucket"
