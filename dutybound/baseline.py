@@ -8,6 +8,8 @@ a changed one makes CloudFormation create a named resource a second time and fai
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass, field
 
 from dutybound.diagnostic import Span
@@ -152,3 +154,19 @@ class Baseline:
     reference: str
     """The version of the IAM service reference that decided the actions."""
     accounts: tuple[Account, ...]
+
+
+def logical_id(kind: str, name: str) -> str:
+    """A CloudFormation logical id from a kind and a name alone: readable, and different for different names."""
+    digest = hashlib.sha256(f"{kind}:{name}".encode()).hexdigest()[:6]
+    return f"{kind}{camel(name)[:80]}{digest}"
+
+
+def camel(name: str) -> str:
+    """A name as one word of letters and digits: `view-metrics` becomes `ViewMetrics`."""
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name))
+
+
+def customer_policy(name: str, path: str, stack: StackName, policy: Policy) -> ManagedPolicy:
+    """A customer managed policy with the logical id that its name gives it."""
+    return ManagedPolicy(logical_id("Policy", name), stack, name, path, policy)

@@ -84,7 +84,7 @@ def duties(name: str | None) -> None:
 
 def _described(name: str) -> str:
     from dutybound.catalog import RANK, actions_of
-    from dutybound.lower import duty_access, example_use
+    from dutybound.grant import duty_access, example_use
     from dutybound.read import library_duty
 
     duty = library_duty(name)

@@ -8,7 +8,7 @@ from dutybound import catalog
 from dutybound.config import Duty, Expectation
 from dutybound.diagnostic import Diagnostic, quoted
 from dutybound.evaluate import Decision, Judge, Request, in_account
-from dutybound.lower import Access, duty_access, example_use, unknown_action_hint
+from dutybound.grant import Access, duty_access, example_use, unknown_action_hint
 from dutybound.policy import Policy, parse
 from dutybound.read import Reading
 

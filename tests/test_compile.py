@@ -9,10 +9,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dutybound.baseline import Account, Baseline
+from dutybound.baseline import Account, Baseline, logical_id
 from dutybound.compiler import compile_path, compile_text
 from dutybound.diagnostic import render_all
-from dutybound.lower import logical_id
 from dutybound.policy import Policy, Statement
 from tests.conftest import ROOT
 

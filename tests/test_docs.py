@@ -12,7 +12,7 @@ import pytest
 from dutybound import catalog
 from dutybound.compiler import compile_text
 from dutybound.diagnostic import Diagnostic, render_all
-from dutybound.lower import duty_access, example_use
+from dutybound.grant import duty_access, example_use
 from dutybound.read import library, library_duty
 from tests.conftest import ROOT
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dutybound import catalog
+from dutybound.grant import duty_access, example_use
 from dutybound.guardrails import expectations
-from dutybound.lower import duty_access, example_use
 from dutybound.read import library, library_duty
 
 CHANGES = {"write", "tagging", "permissions"}

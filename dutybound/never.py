@@ -1,0 +1,76 @@
+"""What a team's `never` denies: statements for what a duty does, save what people need to enrol MFA for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dutybound import catalog
+from dutybound.baseline import camel
+from dutybound.catalog import Action
+from dutybound.config import Duty, DutyUse, ManagedGrant
+from dutybound.diagnostic import Diagnostic, Text, quoted
+from dutybound.grant import LOOKING, Asked, actions_named, duty_access, unknown_action_hint
+from dutybound.mfa import ENROL, MAKE_DEVICE, OWN_KEYS, REMOVE_DEVICE, SEE_RULES, SELF
+from dutybound.policy import Origin, Statement
+
+_OWN = frozenset({*ENROL, *REMOVE_DEVICE}) - {"iam:DeleteVirtualMFADevice"}
+_UNOWNED = frozenset({*SEE_RULES, *MAKE_DEVICE, "iam:DeleteVirtualMFADevice"})
+"""Enrolment that cannot be limited to a user: `never` leaves it alone."""
+
+
+def never(use: DutyUse, duty: Duty, own_access_keys: bool, found: list[Diagnostic]) -> Iterator[Statement]:
+    """Denies for what a duty does, save what a person needs to enrol MFA for themselves.
+
+    Its changes, and the actions of its own `never`, are denied on every resource; what it looks at, where it looks.
+    A duty that changes things also lists and reads everything (all servers, all metrics) to find its way, as many
+    duties do: that is not what it is about, and stays. With `own_access_keys` people keep those actions on themselves.
+    Errors are added to `found`.
+    """
+    if any(isinstance(g, ManagedGrant) for g in duty.grants):
+        message = f"'never' cannot name {quoted(use.name)}, which is an AWS managed policy as a whole"
+        found.append(Diagnostic("wrong-never", message, use.name.span, "leave it out: nobody gets it unasked"))
+        return
+    origin = Origin(str(use.name), use.span or use.name.span, duty.span)
+    own = _OWN | frozenset(OWN_KEYS if own_access_keys else ())
+    for label, actions, where in _denied(use, duty, Asked(str(use.name), {}, origin, found), own):
+        short = catalog.shortened(actions, catalog.RANK)
+        if short:
+            yield replace(where, sid=f"Never{camel(use.name)}{label}", actions=short, origins=(origin,))
+
+
+def _denied(
+    use: DutyUse, duty: Duty, context: Asked, own_names: frozenset[str]
+) -> Iterator[tuple[str, set[Action], Statement]]:
+    """What `never` denies of a duty: a label, actions, and the statement that says where.
+
+    `own_names` are actions that people keep on themselves.
+    """
+    anywhere: dict[Text, tuple[Text, ...]] = {name: (Text("*"),) for name in duty.parameters}
+    wide = DutyUse.model_construct(name=use.name, parameters=anywhere)
+    access = duty_access(wide, duty, context.found)
+    granted = {s: {a for p in s.actions for a in catalog.actions_of(p)} for s in access.statements}
+    changes = {a for actions in granted.values() for a in actions if a.level not in LOOKING}
+    named = set(_never_patterns(duty, context))
+    everywhere = changes | named
+    yield "", everywhere - actions_named(own_names | _UNOWNED), Statement("", "Deny", resources=("*",))
+    own = everywhere & actions_named(own_names)
+    looked_at: dict[tuple[str, ...], set[Action]] = {}
+    for statement, actions in granted.items():
+        looks = {a for a in actions if a.level in LOOKING} - everywhere - actions_named(_UNOWNED)
+        if statement.resources != ("*",) or not changes:
+            own |= looks & actions_named(own_names)
+            looked_at.setdefault(statement.resources, set()).update(looks - actions_named(own_names))
+    yield "OfOthers", own, Statement("", "Deny", not_resources=SELF)
+    for resources, actions in looked_at.items():
+        yield "Looking", actions, Statement("", "Deny", resources=resources)
+
+
+def _never_patterns(duty: Duty, context: Asked) -> Iterator[Action]:
+    for pattern in duty.never:
+        hits = list(catalog.actions_of(pattern))
+        if not hits:
+            hint = unknown_action_hint(pattern) or "remove it"
+            message = f"'never' names {quoted(pattern)}, which matches no action"
+            context.report("unknown-action", message, pattern.span, hint)
+        yield from hits
