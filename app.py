@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aws_cdk as cdk
 
+from dutybound.cli import today
 from dutybound.compiler import compile_path
 from dutybound.diagnostic import render_all
 from stacks import BaselineStacks
@@ -17,7 +18,8 @@ def main() -> int:
     """Synthesize; with a broken configuration print what is wrong with it and return 1."""
     app = cdk.App(analytics_reporting=False)
     config = app.node.try_get_context("config") or "config"
-    checked = compile_path(Path(str(config)))
+    environment = app.node.try_get_context("environment")
+    checked = compile_path(Path(str(config)), None if environment is None else str(environment), today())
     if checked.diagnostics:
         paint = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         print(render_all(checked.diagnostics, paint), file=sys.stderr)

@@ -66,6 +66,8 @@ class User:
     name: str
     path: str
     groups: tuple[str, ...]
+    tags: tuple[tuple[str, str], ...] = ()
+    """The person's own tags, besides those that everything carries."""
     span: Span | None = field(default=None, compare=False)
 
 

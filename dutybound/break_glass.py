@@ -75,7 +75,7 @@ class _BreakGlass:
                 str(name),
                 "/break-glass/",
                 ("break-glass",),
-                name.span,
+                span=name.span,
             )
             for name in self.wanted.users
         )

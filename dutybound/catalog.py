@@ -123,6 +123,76 @@ def _raised_levels() -> dict[str, str]:
     return {action: level for level, actions in levels.items() for action in actions}
 
 
+_TEMPLATE = re.compile(r"\$\{[^}]*\}|<[^>]*>")
+
+
+@cache
+def global_keys() -> Mapping[str, str]:
+    """The condition keys that do not depend on the action, with their type (`String`, `ArrayOfString`, `Bool` …)."""
+    return dict(_overlay("condition-keys.json")["keys"])
+
+
+def global_key(name: str) -> str | None:
+    """The type of a condition key that does not depend on the action, or None."""
+    return _key_type(global_keys(), name)
+
+
+@cache
+def service_keys(prefix: str) -> Mapping[str, str]:
+    """The condition keys of a service, with their type; what varies in a name stands as `${TagKey}` or `<key>`."""
+    return {row["key"]: row["type"] for row in _facts("conditionKeys", prefix).values()}
+
+
+def service_key(prefix: str, name: str) -> str | None:
+    """The type of a condition key of a service, or None."""
+    return _key_type(service_keys(prefix), name)
+
+
+def _key_type(keys: Mapping[str, str], name: str) -> str | None:
+    return next((kind for template, kind in keys.items() if _is_key(template, name)), None)
+
+
+@cache
+def _key_pattern(template: str) -> re.Pattern[str]:
+    plain = _TEMPLATE.split(template)
+    return re.compile(".+".join(map(re.escape, plain)), re.IGNORECASE)
+
+
+def _is_key(template: str, name: str) -> bool:
+    return template.casefold() == name.casefold() or _key_pattern(template).fullmatch(name) is not None
+
+
+class ActionKeys(NamedTuple):
+    """The condition keys that a request for an action may carry: always, and by the resource type it is about."""
+
+    always: frozenset[str]
+    by_type: Mapping[str, frozenset[str]]
+
+    def carried(self, key: str, types: Iterable[str]) -> bool:
+        """Whether the request carries the key for every one of these resource types (none: for the action itself)."""
+        if any(_is_key(template, key) for template in self.always):
+            return True
+        wanted = list(types)
+        return bool(wanted) and all(
+            any(_is_key(template, key) for template in self.by_type.get(name, ())) for name in wanted
+        )
+
+
+def action_keys(action: Action) -> ActionKeys:
+    """The condition keys of one action."""
+    return _keys_of_actions(action.service)[action.name.lower()]
+
+
+@cache
+def _keys_of_actions(prefix: str) -> Mapping[str, ActionKeys]:
+    return {
+        name: ActionKeys(
+            frozenset(row["conditionKeys"]), {t["name"]: frozenset(t["conditionKeys"]) for t in row["resourceTypes"]}
+        )
+        for name, row in _facts("actions", prefix).items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class ServicePrincipal:
     """An AWS service that can take a role. `source_account`: it says on whose behalf, so the trust can ask."""

@@ -6,15 +6,26 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dutybound import __version__
 
+if TYPE_CHECKING:
+    from dutybound.baseline import Baseline
+
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
+
+
+def today() -> date:
+    """The day on which what has ended is reported, in UTC. SOURCE_DATE_EPOCH, where it is set, stands for the clock."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    return moment.date()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,6 +36,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--environment", help="Check for the accounts of this environment alone (default: for each).")
 @click.option(
     "--format",
     "form",
@@ -32,32 +44,40 @@ def cli() -> None:
     default="text",
     help="How errors are written: for people (on stderr), or for machines (on stdout).",
 )
-def check(path: Path, form: str) -> None:
+def check(path: Path, environment: str | None, form: str) -> None:
     """Compile a configuration and report what is wrong with it.
 
     PATH is a folder or a file; without it, the folder config. Exits with 0 if all is well, 1 if there are errors.
     """
     from dutybound import diagnostic
-    from dutybound.compiler import compile_path
+    from dutybound.compiler import compile_everywhere, compile_path
 
-    checked = compile_path(path)
+    checked = (
+        compile_everywhere(path, today())
+        if environment is None
+        else {environment: compile_path(path, environment, today())}
+    )
+    found = diagnostic.in_order(d for one in checked.values() for d in one.diagnostics)
     if form == "json":
-        click.echo(diagnostic.as_json(checked.diagnostics))
+        click.echo(diagnostic.as_json(found))
     elif form == "sarif":
-        click.echo(diagnostic.as_sarif(checked.diagnostics, __version__))
-    elif form == "github" and checked.diagnostics:
-        click.echo(diagnostic.as_github(checked.diagnostics))
-    elif checked.diagnostics:
-        click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
-    if checked.failed or checked.value is None:
+        click.echo(diagnostic.as_sarif(found, __version__))
+    elif form == "github" and found:
+        click.echo(diagnostic.as_github(found))
+    elif found:
+        click.echo(diagnostic.render_all(found, paint=_colour(sys.stderr)), err=True)
+    if any(one.failed for one in checked.values()):
         raise SystemExit(FINDINGS)
-    if form != "text":
-        return
-    account = checked.value.accounts[0]
-    roles = len(account.roles)
-    click.echo(
-        f"{path}: no errors. {len(account.groups)} groups, {len(account.users)} users, {roles} roles, "
-        f"{len(account.policies)} policies in {len(account.stacks)} stacks ({checked.value.reference})"
+    for name, one in checked.items():
+        if form == "text" and one.value is not None:
+            click.echo(_summary(f"{path}{f' in {name}' if name else ''}", one.value))
+
+
+def _summary(what: str, baseline: Baseline) -> str:
+    account = baseline.accounts[0]
+    return (
+        f"{what}: no errors. {len(account.groups)} groups, {len(account.users)} users, {len(account.roles)} roles, "
+        f"{len(account.policies)} policies in {len(account.stacks)} stacks ({baseline.reference})"
     )
 
 

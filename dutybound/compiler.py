@@ -8,35 +8,86 @@ Each stage reports everything it finds; the chain stops only between stages.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from dutybound import guardrails, source
 from dutybound.baseline import Baseline
-from dutybound.diagnostic import Checked, in_order
+from dutybound.config import Configuration
+from dutybound.diagnostic import Checked, Diagnostic, Text, did_you_mean, in_order, quoted
 from dutybound.lower import lower
-from dutybound.read import read
+from dutybound.read import Reading, read
 from dutybound.source import Fields
 
 
-def compile_path(path: Path) -> Checked[Baseline]:
-    """Compile a configuration folder or file. Bad input gives diagnostics, never an exception."""
-    return _compiled(source.load(path))
+def compile_path(path: Path, environment: str | None = None, today: date | None = None) -> Checked[Baseline]:
+    """Compile a configuration folder or file for one account. Bad input gives diagnostics, never an exception.
+
+    `environment` is that of the account at hand, which a configuration must be told if it says `in:` anywhere; `today`
+    is the day on which waivers and memberships may have ended (without one, nothing has).
+    """
+    return _chosen(_read(source.load(path)), environment, today)
 
 
-def compile_text(text: str, path: str = "config.yaml") -> Checked[Baseline]:
+def compile_text(
+    text: str, path: str = "config.yaml", environment: str | None = None, today: date | None = None
+) -> Checked[Baseline]:
     """Compile YAML text as if it stood in a file of that path."""
-    return _compiled(source.loads(text, path))
+    return _chosen(_read(source.loads(text, path)), environment, today)
 
 
-def _compiled(loaded: Checked[Fields]) -> Checked[Baseline]:
+def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None, Checked[Baseline]]:
+    """Compile a configuration for each environment that it names (or for None if it names none), sorted."""
+    reading = _read(source.load(path))
+    if reading.failed or reading.value is None:
+        return {None: Checked(None, reading.diagnostics)}
+    known = environments(reading.value.configuration)
+    return {name: _compiled(reading, name, today) for name in (sorted(known) or (None,))}
+
+
+def environments(configuration: Configuration) -> dict[str, Text]:
+    """The environments that a configuration names, with where each was first written."""
+    found: dict[str, Text] = {}
+    for team in configuration.teams.values():
+        for name in team.in_:
+            found.setdefault(str(name), name)
+    for role in configuration.roles.values():
+        for name in role.in_:
+            found.setdefault(str(name), name)
+    return found
+
+
+def _read(loaded: Checked[Fields]) -> Checked[Reading]:
     if loaded.failed or loaded.value is None:
         return Checked(None, loaded.diagnostics)
     reading = read(loaded.value)
-    found = (*loaded.diagnostics, *reading.diagnostics)
+    return replace(reading, diagnostics=in_order((*loaded.diagnostics, *reading.diagnostics)))
+
+
+def _chosen(reading: Checked[Reading], environment: str | None, today: date | None) -> Checked[Baseline]:
+    """Compile for one environment, which must be one that the configuration names, if it names any."""
     if reading.failed or reading.value is None:
-        return Checked(None, in_order(found))
-    baseline = lower(reading.value)
-    found = (*found, *baseline.diagnostics)
+        return Checked(None, reading.diagnostics)
+    known = environments(reading.value.configuration)
+    names = ", ".join(sorted(known))
+    if environment is None and known:
+        at = min(known.values(), key=lambda name: name.span.order if name.span else ("", 0, 0))
+        message = f"what is in this account depends on its environment: {names}"
+        wrong = Diagnostic("no-environment", message, at.span, "choose one, as in '-c environment=" + min(known) + "'")
+    elif environment is not None and environment not in known:
+        message = f"no team and no role has anything in an environment {quoted(environment)}"
+        near = did_you_mean(environment, known) or (f"known: {names}" if known else "leave it out")
+        wrong = Diagnostic("unknown-environment", message, None, near)
+    else:
+        return _compiled(reading, environment, today)
+    return Checked(None, in_order((*reading.diagnostics, wrong)))
+
+
+def _compiled(reading: Checked[Reading], environment: str | None, today: date | None) -> Checked[Baseline]:
+    if reading.value is None:
+        return Checked(None, reading.diagnostics)
+    baseline = lower(reading.value, environment, today)
+    found = (*reading.diagnostics, *baseline.diagnostics)
     if baseline.failed:
         return Checked(None, in_order(found))
     found = in_order((*found, *guardrails.check(reading.value)))

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -39,17 +41,22 @@ class Word:
     says: str
     digits: bool = False
     """Whether a number is taken by its text: for ids made of digits."""
+    booleans: bool = False
+    """Whether true and false are taken as text: for what IAM compares as text."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._checker())
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^(?:{self.pattern})$", "minLength": 1, "maxLength": self.longest}
+        text = {"type": "string", "pattern": f"^(?:{self.pattern})$", "minLength": 1, "maxLength": self.longest}
+        return {"anyOf": [text, {"type": "integer"}, {"type": "boolean"}]} if self.booleans else text
 
     def _checker(self) -> Callable[[object], Text]:
         matches = re.compile(self.pattern).fullmatch
 
         def check(value: object) -> Text:
+            if self.booleans and isinstance(value, bool):
+                value = Text(str(value).lower())
             if self.digits and isinstance(value, int) and hasattr(value, "text"):
                 value = Text(value.text, getattr(value, "span", None))
             if not isinstance(value, str):
@@ -87,6 +94,14 @@ ParameterName = Annotated[
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 Email = Annotated[
     Text, Word(rf"[A-Za-z0-9._%+/=-]+@(?:{_LABEL}\.)+[A-Za-z0-9-]{{2,}}", 254, "it is not an e-mail address")
+]
+TaggedEmail = Annotated[
+    Text,
+    Word(
+        rf"[A-Za-z0-9._+/=-]+@(?:{_LABEL}\.)+[A-Za-z0-9-]{{2,}}",
+        254,
+        "it is not an e-mail address, or holds a character that a tag cannot",
+    ),
 ]
 Owner = Annotated[
     Text, Word(r"[A-Za-z0-9 _.:/=+@-]+", 256, "it becomes a tag: letters, digits, spaces and any of _.:/=+@-")
@@ -145,7 +160,78 @@ Expected = Annotated[
 PolicyName = Annotated[Text, Word(r"[A-Za-z0-9_+=,.@/-]+", 128, "it is not the name of an AWS managed policy")]
 
 
+def _day(value: Text) -> Text:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        raise PydanticCustomError("invalid-value", "there is no such day; a day is written as in 2027-01-31") from None
+    return value
+
+
+Day = Annotated[
+    Text, Word(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", 10, "a day is written as in 2027-01-31"), AfterValidator(_day)
+]
+"""A day of the calendar, in UTC. What ends on it still holds until the day is over."""
+Duration = Annotated[
+    Text, Word(r"[1-9][0-9]{0,3}[mh]", 32, "a duration is written in minutes or hours, as in 15m or 8h")
+]
+MfaAge = Annotated[
+    Text,
+    Word(r"true|[1-9][0-9]{0,3}[mh]", 32, "it is true, or how long ago MFA may be, as in 15m or 8h", booleans=True),
+]
+Environment = Annotated[Text, Word(r"[A-Za-z][A-Za-z0-9_-]*", 64, f"an environment's name is made of {_NAME}")]
+TagKey = Annotated[
+    Text,
+    Word(
+        r"(?![aA][wW][sS]:)(?! )[A-Za-z0-9 _.:/=+@-]+(?<! )",
+        128,
+        "a tag's key is made of letters, digits, spaces and any of _.:/=+@-, and does not begin with 'aws:'",
+        digits=True,
+    ),
+]
+TagValue = Annotated[
+    Text,
+    Word(
+        r"(?! )[A-Za-z0-9 _.:/=+@-]+(?<! )",
+        256,
+        "a tag's value is made of letters, digits, spaces and any of _.:/=+@-",
+        digits=True,
+    ),
+]
+Network = Annotated[Text, Word(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?", 43, "a network is written as in 203.0.113.0/24")]
+ConditionKey = Annotated[
+    Text, Word(r"[A-Za-z0-9.-]+:[!#-\[\]-z|~]+", 256, "a condition key is written as in 'aws:SourceIp'")
+]
+ConditionOperator = Annotated[
+    Text, Word(r"[A-Za-z]+(:[A-Za-z]+)?", 64, "a condition operator is written as in 'StringEquals'")
+]
+ConditionValue = Annotated[
+    Text,
+    Word(r"(?:[ !#-\[\]-z|~]|\$?\{[^{}\"\\]*\})+", 1024, "a value is printable ASCII without quotes", True, True),
+]
+RawAction = Annotated[
+    Text, Word(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9_*?-]+", 192, "an action is written as in 's3:GetObject' or 's3:Get*'")
+]
+Subject = Annotated[Text, Word(r"(team|role|duty) [A-Za-z][A-Za-z0-9_-]*", 80, "it is written as in 'team developers'")]
+Sid = Annotated[Text, Word(r"[A-Za-z0-9]+", 64, "a Sid is made of letters and digits", digits=True)]
+
+
+def seconds(duration: str) -> int:
+    """A duration such as `15m` or `8h` in seconds."""
+    return int(duration[:-1]) * (60 if duration.endswith("m") else 3600)
+
+
 PARAMETER = re.compile(r"(?<!\$)\{([a-z][a-z0-9_]*)\}")
+
+
+PLACEHOLDERS = {
+    "account": "the account's id",
+    "boundary": "the ARN of the boundary that `guardrails` declares",
+    "boundary_path": "the path under which roles with that boundary are made, such as app/",
+    "boundary_services": "the services that may get those roles",
+    "partition": "the partition, such as aws",
+}
+"""Names in braces that every grant may use and no duty may declare, with what stands for them."""
 
 
 def parameters_in(text: str) -> tuple[str, ...]:
@@ -204,6 +290,22 @@ ResourceTexts = Annotated[
 ValueTexts = Annotated[
     tuple[ValueText, ...], Field(min_length=1, description="One or more; '*' and '?' match"), _OneOrMany()
 ]
+Networks = Annotated[tuple[Network, ...], Field(min_length=1), _OneOrMany()]
+ConditionValues = Annotated[tuple[ConditionValue, ...], Field(min_length=1), _OneOrMany()]
+RawActions = Annotated[tuple[RawAction, ...], Field(min_length=1), _OneOrMany()]
+PassedTo = Annotated[
+    tuple[
+        Annotated[
+            Text,
+            Word(
+                r"[a-z0-9-]+(\.[a-z0-9-]+)*|\{[a-z][a-z0-9_]*\}", 128, "a service is written as in 'ec2' or 'ecs-tasks'"
+            ),
+        ],
+        ...,
+    ],
+    Field(min_length=1),
+    _OneOrMany(),
+]
 ServiceNames = Annotated[tuple[ServiceName, ...], Field(min_length=1), _OneOrMany()]
 
 
@@ -220,11 +322,25 @@ class Organization(Model):
     )
 
 
+class Person(Model):
+    """Somebody who works with the account. With `people`, every member of a team is one of them."""
+
+    name: Sentence | None = Field(None, description="The person's own name, for reports", examples=["Maria Rossi"])
+    email: TaggedEmail | None = Field(None, description="Address; a tag on the user", examples=["maria@acme.example"])
+    tags: dict[TagKey, TagValue] = Field(
+        default_factory=dict, description="Tags of the user", examples=[{"cost-center": "42"}]
+    )
+
+
 class Member(Model):
     """A person in a team: the name of an IAM user."""
 
-    later = frozenset({"until"})
     name: UserName = Field(description="IAM user name", examples=["maria"])
+    until: Day | None = Field(
+        None,
+        description="The last day of the membership (UTC); what the team may do ends with it by itself",
+        examples=["2027-01-31"],
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -285,10 +401,18 @@ def _or_short(schema: dict[str, Any], handler: GetJsonSchemaHandler, key: str) -
 class Team(Model):
     """People who do the same work, and so have the same duties. It becomes an IAM group."""
 
-    later = frozenset({"in", "session"})
     purpose: Sentence = Field(description="Why the team has access", examples=["Build and run the product"])
     members: tuple[Member, ...] = Field((), description="The people in it", examples=[["john", "maria"]])
     duties: tuple[DutyUse, ...] = Field((), description="What the team does")
+    in_: dict[Environment, tuple[DutyUse, ...]] = Field(
+        default_factory=dict,
+        alias="in",
+        description="More duties, in the accounts of an environment",
+        examples=[{"development": ["manage-servers"], "production": ["view-servers"]}],
+    )
+    session: Duration | None = Field(
+        None, description="How long a session of a role that trusts the team may last (1h to 12h)", examples=["8h"]
+    )
     never: tuple[DutyUse, ...] = Field((), description="Duties denied to the team, whatever else grants them")
 
 
@@ -326,10 +450,20 @@ Trust: TypeAlias = Annotated[
 class Role(Model):
     """What software, or somebody outside, takes on to do its duties. It becomes an IAM role."""
 
-    later = frozenset({"in", "session", "until"})
     purpose: Description = Field(description="Why the role exists", examples=["The web servers read their assets"])
     trusts: Trust = Field(description="Who may take the role", examples=[{"service": "ec2"}])
     duties: tuple[DutyUse, ...] = Field((), description="What the role does")
+    in_: tuple[Environment, ...] = Field(
+        (), alias="in", description="Environments that have the role; without it, all", examples=[["production"]]
+    )
+    session: Duration | None = Field(
+        None, description="How long a session may last, 1h to 12h (default: 1h)", examples=["1h"]
+    )
+    until: Day | None = Field(
+        None,
+        description="The last day of the role (UTC): nobody takes it, and no session of it does anything, after that",
+        examples=["2027-03-31"],
+    )
 
 
 class Parameter(Model):
@@ -340,7 +474,42 @@ class Parameter(Model):
 
 
 Level = Literal["list", "read", "write", "tagging", "permissions"]
-_LATER_GRANTS = frozenset({"when", "pass", "to", "statements"})
+
+
+class When(Model):
+    """When a grant holds: every key must be true of the request."""
+
+    mfa: MfaAge | None = Field(
+        None,
+        description="true: with MFA; a duration: with MFA not longer ago than that. Sessions of roles carry no MFA",
+        examples=[True, "15m"],
+    )
+    from_: Networks | None = Field(
+        None, alias="from", description="From these public networks (CIDR)", examples=[["203.0.113.0/24"]]
+    )
+    since: Day | None = Field(None, description="From the start of this day on (UTC)", examples=["2026-12-01"])
+    until: Day | None = Field(None, description="Until the end of this day (UTC)", examples=["2026-12-31"])
+    regions: tuple[RegionName, ...] | None = Field(
+        None, min_length=1, description="In these Regions", examples=[["eu-west-1"]]
+    )
+    resource_tags: dict[TagKey, ConditionValues] | None = Field(
+        None, min_length=1, description="On resources with these tags; '*' and '?' match", examples=[{"team": "web"}]
+    )
+    request_tags: dict[TagKey, ConditionValues] | None = Field(
+        None,
+        min_length=1,
+        description="Where the request sets these tags; '*' and '?' match",
+        examples=[{"owner": "*"}],
+    )
+    conditions: dict[ConditionOperator, dict[ConditionKey, ConditionValues]] | None = Field(
+        None,
+        min_length=1,
+        description="Conditions as IAM writes them: operator, key, values",
+        examples=[{"StringEquals": {"ec2:InstanceType": ["t3.micro"]}}],
+    )
+
+
+_WHEN = Field(None, description="When the grant holds")
 _WHY = Field(None, description="Why the duty needs it; required where a grant reaches every resource")
 _RESOURCES = Field(
     None,
@@ -353,7 +522,6 @@ Resources: TypeAlias = dict[ResourceTypeName, ResourceTexts]
 class LevelGrant(Model):
     """All actions of a service with these access levels, on these resource types."""
 
-    later = _LATER_GRANTS
     service: ServiceNames = Field(description="Service prefixes as in IAM actions; '*' is every service")
     access: tuple[Level, ...] = Field(
         min_length=1, description="Access levels of the IAM service reference", examples=[["list", "read"]]
@@ -363,6 +531,10 @@ class LevelGrant(Model):
     except_: tuple[ActionPattern, ...] = Field(
         (), alias="except", description="Leave out the actions that match one of these"
     )
+    shorten: StrictBool = Field(
+        False, description="true: actions that change something are shortened by patterns too, as reading ones are"
+    )
+    when: When | None = _WHEN
     wide: StrictBool | None = Field(
         None,
         description="true: also actions that have no resource-level permissions, at any level, with a why; "
@@ -374,11 +546,11 @@ class LevelGrant(Model):
 class ActionGrant(Model):
     """Exactly these actions."""
 
-    later = _LATER_GRANTS
     actions: tuple[Action, ...] = Field(
         min_length=1, description="Actions by name", examples=[["cloudfront:CreateInvalidation"]]
     )
     resources: Resources | None = _RESOURCES
+    when: When | None = _WHEN
     wide: StrictBool | None = Field(None, description="true: on every resource, at any level, with a why")
     why: Sentence | None = _WHY
 
@@ -386,26 +558,92 @@ class ActionGrant(Model):
 class ManagedGrant(Model):
     """An AWS managed policy, attached as it is."""
 
-    later = _LATER_GRANTS
     managed: PolicyName = Field(description="Name of the policy", examples=["AdministratorAccess"])
     why: Sentence = Field(description="Why nothing narrower serves")
 
 
-GRANT_KINDS: dict[str, str] = {"service": "grant-levels", "actions": "grant-actions", "managed": "grant-managed"}
+class PassGrant(Model):
+    """`iam:PassRole`: hand these roles to these services, and to no other."""
+
+    pass_: tuple[ResourceText, ...] = Field(
+        alias="pass",
+        min_length=1,
+        description="Roles as 'role/app/web-*', or the name of one of `roles`",
+        examples=[["role/app/web-*"]],
+    )
+    to: PassedTo = Field(description="The services that may get them", examples=[["ec2"]])
+    when: When | None = _WHEN
+    why: Sentence | None = Field(None, description="Why the duty needs it")
 
 
-def _kind_of_grant(value: Any) -> str | None:
-    if isinstance(value, Model):
-        return {LevelGrant: "grant-levels", ActionGrant: "grant-actions"}.get(type(value), "grant-managed")
-    kinds = [tag for key, tag in GRANT_KINDS.items() if isinstance(value, dict) and key in value]
-    return kinds[0] if len(kinds) == 1 else None
+class RawStatement(Model):
+    """A statement as IAM writes it."""
+
+    sid: Sid | None = Field(None, alias="Sid", description="Follows the duty's name in the statement's Sid")
+    effect: Literal["Allow", "Deny"] = Field(alias="Effect", examples=["Allow"])
+    action: RawActions | None = Field(None, alias="Action", examples=["s3:GetObject"])
+    not_action: RawActions | None = Field(None, alias="NotAction")
+    resource: ResourceTexts | None = Field(None, alias="Resource", examples=["arn:aws:s3:::legacy/*"])
+    not_resource: ResourceTexts | None = Field(None, alias="NotResource")
+    condition: dict[ConditionOperator, dict[ConditionKey, ConditionValues]] = Field(
+        default_factory=dict, alias="Condition", examples=[{"Bool": {"aws:MultiFactorAuthPresent": "true"}}]
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> RawStatement:
+        if (self.action is None) == (self.not_action is None):
+            raise PydanticCustomError("wrong-type", "a statement has either 'Action' or 'NotAction'")
+        if (self.resource is None) == (self.not_resource is None):
+            raise PydanticCustomError("wrong-type", "a statement has either 'Resource' or 'NotResource'")
+        return self
+
+
+class StatementGrant(Model):
+    """Statements as IAM writes them, for what is carried over from an older policy."""
+
+    statements: tuple[RawStatement, ...] = Field(
+        min_length=1,
+        description="IAM statements",
+        examples=[[{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::legacy/*"}]],
+    )
+    why: Sentence = Field(description="Why no other grant serves")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of several forms that a mapping can have, told by the key that only it has."""
+
+    key: str
+    tag: str
+    model: type[Model]
+
+
+GRANT_KINDS = (
+    Kind("service", "grant-levels", LevelGrant),
+    Kind("actions", "grant-actions", ActionGrant),
+    Kind("managed", "grant-managed", ManagedGrant),
+    Kind("pass", "grant-pass", PassGrant),
+    Kind("statements", "grant-statements", StatementGrant),
+)
+
+
+def _kind_in(kinds: tuple[Kind, ...]) -> Callable[[Any], str | None]:
+    def kind(value: Any) -> str | None:
+        if isinstance(value, Model):
+            return next(k.tag for k in kinds if isinstance(value, k.model))
+        tags = [k.tag for k in kinds if isinstance(value, dict) and k.key in value]
+        return tags[0] if len(tags) == 1 else None
+
+    return kind
 
 
 Grant: TypeAlias = Annotated[
     Annotated[LevelGrant, Tag("grant-levels")]
     | Annotated[ActionGrant, Tag("grant-actions")]
-    | Annotated[ManagedGrant, Tag("grant-managed")],
-    Discriminator(_kind_of_grant),
+    | Annotated[ManagedGrant, Tag("grant-managed")]
+    | Annotated[PassGrant, Tag("grant-pass")]
+    | Annotated[StatementGrant, Tag("grant-statements")],
+    Discriminator(_kind_in(GRANT_KINDS)),
 ]
 
 
@@ -466,6 +704,25 @@ class Mfa(Model):
     own_access_keys: StrictBool = Field(False, description="Let people manage their own access keys, with MFA")
 
 
+FINDINGS = ("broad-managed-policy", "wide-action", "wide-resource")
+"""Findings that somebody can accept on purpose."""
+
+
+class Waiver(Model):
+    """A finding that is accepted on purpose, by whom it concerns, with a reason and an end."""
+
+    finding: Literal["broad-managed-policy", "wide-action", "wide-resource"] = Field(
+        description="The name of the finding", examples=["wide-resource"]
+    )
+    for_: Subject = Field(
+        alias="for", description="'team NAME', 'role NAME' or 'duty NAME'", examples=["team developers"]
+    )
+    reason: Sentence = Field(
+        description="Why it is accepted", examples=["The legacy service has no resource-level permissions"]
+    )
+    until: Day = Field(description="The last day of the waiver; after it the finding is back", examples=["2027-06-30"])
+
+
 def _whole(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int):
         raise PydanticCustomError("invalid-value", "it is not 1")
@@ -475,14 +732,18 @@ def _whole(value: object) -> object:
 class Configuration(Model):
     """A whole configuration."""
 
-    later = frozenset({"accounts", "people", "passwords", "guardrails", "budgets", "access", "waivers", "rollout"})
+    later = frozenset({"accounts", "passwords", "guardrails", "budgets", "access", "rollout"})
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="Version of the language", examples=[1])
     organization: Organization = Field(examples=[{"name": "acme", "owner": "security@acme.example"}])
+    people: dict[UserName, Person] = Field(
+        default_factory=dict, description="People by IAM user name; when given, every member is one of them"
+    )
     teams: dict[Name, Team] = Field(default_factory=dict, description="Teams by name")
     roles: dict[Name, Role] = Field(default_factory=dict, description="Roles for software and for others, by name")
     duties: dict[Name, Duty] = Field(default_factory=dict, description="Duties besides the built-in library, by name")
     break_glass: BreakGlass = Field(examples=[{"users": ["break-glass-1"], "alert": ["security@acme.example"]}])
     mfa: Mfa = Field(default_factory=Mfa)
+    waivers: tuple[Waiver, ...] = Field((), description="Findings that are accepted on purpose")
 
 
 def schema(duties: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -9,63 +9,58 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
-from math import prod
 
 from dutybound import catalog
+from dutybound.asked import Asked, Finding, Scope
 from dutybound.baseline import camel
 from dutybound.catalog import Action, ResourceType
-from dutybound.config import PARAMETER, ActionGrant, Duty, DutyUse, LevelGrant, ManagedGrant, parameters_in
-from dutybound.diagnostic import Diagnostic, Span, Text, did_you_mean, quoted
-from dutybound.policy import ACCOUNT, PARTITION, Origin, Statement, glob
+from dutybound.config import (
+    ActionGrant,
+    Duty,
+    DutyUse,
+    LevelGrant,
+    ManagedGrant,
+    PassGrant,
+    RawStatement,
+    StatementGrant,
+)
+from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
+from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, filled, glob
+from dutybound.when import block_conditions, carried, conditions_of
 
 LOOKING = frozenset({"list", "read"})
-MOST_RESOURCES = 1000
-"""Resources that one text of a grant may give: far more than policies can hold."""
-_VARIABLES = re.compile(r"aws:(username|userid|PrincipalAccount|PrincipalOrgID|PrincipalTag/[\w+=.@:/-]{1,128})")
-"""Policy variables that a resource may name (IAM User Guide, "IAM policy elements: Variables and tags")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one holder gets from duties: statements, and AWS managed policies by name."""
+    """What one holder gets from duties: statements, AWS managed policies by name, and what a waiver must accept."""
 
     statements: tuple[Statement, ...]
     managed: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One grant with what its errors must name."""
-
-    duty: str
-    values: Mapping[str, tuple[Text, ...]]
-    """The parameters' values."""
-    origin: Origin
-    found: list[Diagnostic]
-
-    def report(self, name: str, message: str, span: Span | None, hint: str = "") -> None:
-        """Add a diagnostic of the duty; the same one at the same place only once."""
-        # A text that stands in several resources of a grant is wrong once.
-        if not any(d.name == name and d.span == span and span is not None for d in self.found):
-            self.found.append(Diagnostic(name, f"duty {quoted(self.duty)}: {message}", span, hint))
-
-
-def duty_access(use: DutyUse, duty: Duty, found: list[Diagnostic]) -> Access:
-    """The access that one use of a duty gives. Errors in its grants are added to `found`."""
+def duty_access(use: DutyUse, duty: Duty, found: list[Diagnostic], scope: Scope | None = None) -> Access:
+    """The access that one use of a duty gives within a configuration's `scope`. Errors are added to `found`."""
     statements: list[Statement] = []
     managed: list[str] = []
+    findings: list[Finding] = []
     values = {str(name): given for name, given in use.parameters.items()}
     for grant in duty.grants:
         origin = Origin(str(use.name), use.span or use.name.span, grant.span)
-        context = Asked(str(use.name), values, origin, found)
-        if isinstance(grant, ManagedGrant):
-            managed += _managed(grant, context)
-        elif isinstance(grant, LevelGrant):
-            statements += _level_statements(grant, context)
-        else:
-            statements += _action_statements(grant, context)
-    return Access(tuple(statements), tuple(managed))
+        asked = Asked(str(use.name), values, origin, found, scope or Scope(), findings)
+        match grant:
+            case ManagedGrant():
+                managed += _managed(grant, asked)
+            case LevelGrant():
+                statements += _level_statements(grant, asked)
+            case ActionGrant():
+                statements += _action_statements(grant, asked)
+            case PassGrant():
+                statements += _pass_statements(grant, asked)
+            case StatementGrant():
+                statements += _raw_statements(grant, asked)
+    return Access(tuple(statements), tuple(managed), tuple(findings))
 
 
 def example_use(name: str, duty: Duty) -> DutyUse:
@@ -73,18 +68,18 @@ def example_use(name: str, duty: Duty) -> DutyUse:
     return DutyUse.model_construct(name=Text(name), parameters={p: v.example for p, v in duty.parameters.items()})
 
 
-def _managed(grant: ManagedGrant, context: Asked) -> list[str]:
+def _managed(grant: ManagedGrant, asked: Asked) -> list[str]:
     if grant.managed in catalog.aws_managed_policies():
         return [str(grant.managed)]
     known = list(catalog.aws_managed_policies())
     hint = did_you_mean(grant.managed, known) or f"supported now: {', '.join(known)}"
     message = f"the AWS managed policy {quoted(grant.managed)} is not supported yet"
-    context.report("not-supported-yet", message, grant.managed.span, hint)
+    asked.report("not-supported-yet", message, grant.managed.span, hint)
     return []
 
 
-def _level_statements(grant: LevelGrant, context: Asked) -> Iterator[Statement]:
-    prefixes = _service_prefixes(grant, context)
+def _level_statements(grant: LevelGrant, asked: Asked) -> Iterator[Statement]:
+    prefixes = _service_prefixes(grant, asked)
     if not prefixes:
         return
     candidates = [
@@ -93,31 +88,31 @@ def _level_statements(grant: LevelGrant, context: Asked) -> Iterator[Statement]:
         for action in catalog.service(prefix).actions.values()
         if action.level in grant.access
     ]
-    chosen = _filtered(grant, candidates, context)
-    if not _reasons_given(grant, context, any(level not in LOOKING for level in grant.access)):
+    chosen = _filtered(grant, candidates, asked)
+    if not _reasons_given(grant, asked, any(level not in LOOKING for level in grant.access)):
         return
     if grant.resources is None:
         named = [a for a in chosen if a.types or grant.wide is not False]
-        yield from _statement(grant, context, named, "*" if "*" in grant.service else prefixes[0], ("*",))
+        yield from _statement(grant, asked, named, "*" if "*" in grant.service else prefixes[0], ("*",))
         return
-    arns = _arns(grant.resources, prefixes, context)
+    arns = _arns(grant.resources, prefixes, asked)
     by_types: dict[tuple[str, ...], list[Action]] = {}
     for action in chosen:
         types = tuple(sorted({t for t in action.types if t in grant.resources}))
         anywhere = not action.types and grant.wide is not False and (action.level in LOOKING or bool(grant.wide))
         if types or anywhere:
             by_types.setdefault(types, []).append(action)
-    _unused_types(grant.resources, {t for types in by_types for t in types}, arns, context)
+    _unused_types(grant.resources, {t for types in by_types for t in types}, arns, asked)
     for types, actions in by_types.items():
         for prefix in sorted({a.service for a in actions}):
             here = [a for a in actions if a.service == prefix]
             resources = {arn for t in types for arn in arns.get((prefix, t), ())} if types else {"*"}
             if resources:
                 label = "".join(map(camel, types[:2])) + ("AndMore" if len(types) > 2 else "")
-                yield from _statement(grant, context, here, label or prefix, tuple(sorted(resources)))
+                yield from _statement(grant, asked, here, label or prefix, tuple(sorted(resources)), types)
 
 
-def _service_prefixes(grant: LevelGrant, context: Asked) -> list[str]:
+def _service_prefixes(grant: LevelGrant, asked: Asked) -> list[str]:
     if "*" in grant.service:
         return list(catalog.services())
     known = []
@@ -126,11 +121,11 @@ def _service_prefixes(grant: LevelGrant, context: Asked) -> list[str]:
             known.append(str(name))
         else:
             hint = did_you_mean(name, catalog.services())
-            context.report("unknown-service", f"there is no service {quoted(name)}", name.span, hint)
+            asked.report("unknown-service", f"there is no service {quoted(name)}", name.span, hint)
     return sorted(known)
 
 
-def _filtered(grant: LevelGrant, candidates: list[Action], context: Asked) -> list[Action]:
+def _filtered(grant: LevelGrant, candidates: list[Action], asked: Asked) -> list[Action]:
     by_service: dict[str, list[Action]] = {}
     for action in candidates:
         by_service.setdefault(action.service, []).append(action)
@@ -144,24 +139,24 @@ def _filtered(grant: LevelGrant, candidates: list[Action], context: Asked) -> li
             matches = glob(name, True).fullmatch
             hits = [a for a in near if matches(a.name)]
             if not hits and candidates:
-                _no_hit(key, pattern, candidates, context)
+                _no_hit(key, pattern, candidates, asked)
                 misses += 1
             matched.update(hits)
         if patterns:
             chosen = [a for a in chosen if (a in matched) == (key == "only")]
     if not chosen and candidates and not misses:
-        context.report("empty-grant", "a grant is left with no action at all", grant.span, "remove it, or widen it")
+        asked.report("empty-grant", "a grant is left with no action at all", grant.span, "remove it, or widen it")
     if not candidates and grant.service:
         levels = ", ".join(grant.access)
-        context.report("empty-grant", f"no action has the access level {levels} there", grant.span, "remove the grant")
+        asked.report("empty-grant", f"no action has the access level {levels} there", grant.span, "remove the grant")
     return chosen
 
 
-def _no_hit(key: str, pattern: Text, candidates: Iterable[Action], context: Asked) -> None:
+def _no_hit(key: str, pattern: Text, candidates: Iterable[Action], asked: Asked) -> None:
     known = unknown_action_hint(pattern) if "*" not in pattern and "?" not in pattern else ""
     message = f"'{key}' names {quoted(pattern)}, which matches none of the grant's actions"
     hint = known or did_you_mean(pattern, (str(a) for a in candidates)) or "remove it, or check its access level"
-    context.report("unknown-action", message, pattern.span, hint)
+    asked.report("unknown-action", message, pattern.span, hint)
 
 
 def unknown_action_hint(action: str) -> str:
@@ -176,42 +171,42 @@ def unknown_action_hint(action: str) -> str:
     return did_you_mean(action, (str(a) for a in service.actions.values())) or f"{prefix} has no such action"
 
 
-def _reasons_given(grant: LevelGrant | ActionGrant, context: Asked, changes: bool) -> bool:
+def _reasons_given(grant: LevelGrant | ActionGrant, asked: Asked, changes: bool) -> bool:
     """Whether a grant that reaches every resource says so and why."""
     if grant.resources is None and changes and not grant.wide:
         message = "a grant that changes things names its resources"
-        context.report("wide-grant", message, grant.span, "add 'resources', or 'wide: true' with a 'why'")
+        asked.report("wide-grant", message, grant.span, "add 'resources', or 'wide: true' with a 'why'")
         return False
     if grant.wide and not grant.why:
-        context.report("wide-grant", "a wide grant says why", grant.span, "add 'why: …'")
+        asked.report("wide-grant", "a wide grant says why", grant.span, "add 'why: …'")
         return False
     return True
 
 
-def _action_statements(grant: ActionGrant, context: Asked) -> Iterator[Statement]:
+def _action_statements(grant: ActionGrant, asked: Asked) -> Iterator[Statement]:
     actions = []
     for text in grant.actions:
         action = action_named(text)
         if action is None:
             hint = unknown_action_hint(text)
-            context.report("unknown-action", f"there is no action {quoted(text)}", text.span, hint)
+            asked.report("unknown-action", f"there is no action {quoted(text)}", text.span, hint)
         else:
             actions.append((text, action))
     changes = any(a.level not in LOOKING for _, a in actions)
-    if not actions or not _reasons_given(grant, context, changes):
+    if not actions or not _reasons_given(grant, asked, changes):
         return
     by_service: dict[str, list[tuple[Text, Action]]] = {}
     for text, action in actions:
         by_service.setdefault(action.service, []).append((text, action))
-    arns = _arns(grant.resources or {}, sorted(by_service), context)
+    arns = _arns(grant.resources or {}, sorted(by_service), asked)
     used: set[str] = set()
     for _, here in sorted(by_service.items()):
         if grant.resources is None:
-            yield from _statement(grant, context, [a for _, a in here], _first(here), ("*",))
+            yield from _statement(grant, asked, [a for _, a in here], _first(here), ("*",))
             continue
         used |= {t for _, a in here for t in a.types}
-        yield from _scoped_actions(grant, context, here, arns)
-    _unused_types(grant.resources or {}, used, arns, context)
+        yield from _scoped_actions(grant, asked, here, arns)
+    _unused_types(grant.resources or {}, used, arns, asked)
 
 
 def _first(actions: list[tuple[Text, Action]]) -> str:
@@ -220,7 +215,7 @@ def _first(actions: list[tuple[Text, Action]]) -> str:
 
 def _scoped_actions(
     grant: ActionGrant,
-    context: Asked,
+    asked: Asked,
     actions: list[tuple[Text, Action]],
     arns: Mapping[tuple[str, str], tuple[str, ...]],
 ) -> Iterator[Statement]:
@@ -230,29 +225,175 @@ def _scoped_actions(
         if not types and not (grant.wide and not action.types):
             known = ", ".join(action.types)
             hint = f"its resource types: {known}" if known else "it has no resource-level permissions: grant it apart"
-            context.report("wrong-resource", f"{action} cannot be limited to these resources", text.span, hint)
+            asked.report("wrong-resource", f"{action} cannot be limited to these resources", text.span, hint)
             continue
         by_types.setdefault(types, []).append((text, action))
     for types, here in by_types.items():
         resources = {arn for t in types for arn in arns[(here[0][1].service, t)]} if types else {"*"}
         if resources:  # none where each had an error of its own
-            yield from _statement(grant, context, [a for _, a in here], _first(here), tuple(sorted(resources)))
+            named = [a for _, a in here]
+            yield from _statement(grant, asked, named, _first(here), tuple(sorted(resources)), types)
 
 
 def _statement(
-    grant: LevelGrant | ActionGrant, context: Asked, actions: Iterable[Action], label: str, resources: tuple[str, ...]
+    grant: LevelGrant | ActionGrant,
+    asked: Asked,
+    actions: Iterable[Action],
+    label: str,
+    resources: tuple[str, ...],
+    types: Iterable[str] = (),
 ) -> Iterator[Statement]:
-    short = catalog.shortened(actions, LOOKING)
+    chosen = list(actions)
+    placed = conditions_of(grant.when, asked)
+    carried(placed, chosen, types, True, asked)
+    shorten = isinstance(grant, LevelGrant) and grant.shorten
+    short = catalog.shortened(chosen, catalog.RANK if shorten else LOOKING)
     if short:
-        sid = f"{camel(context.duty)}{'' if label == '*' else camel(label)}"
-        yield Statement(sid, "Allow", actions=short, resources=resources, origins=(context.origin,))
+        sid = f"{camel(asked.duty)}{'' if label == '*' else camel(label)}"
+        conditions = tuple(p.condition for p in placed)
+        yield Statement(
+            sid, "Allow", actions=short, resources=resources, conditions=conditions, origins=(asked.origin,)
+        )
+
+
+# --- roles that are passed ------------------------------------------------------------------------------------------
+
+
+def _pass_statements(grant: PassGrant, asked: Asked) -> Iterator[Statement]:
+    """`iam:PassRole` on the roles, for the services alone.
+
+    Source: IAM User Guide, "Grant a user permissions to pass a role to an AWS service".
+    """
+    role = catalog.service("iam").types["role"]
+    arns = set()
+    for text in asked.all_substituted(grant.pass_):
+        path = Text(f"roles/{text}" if text in asked.scope.roles else text.removeprefix("role/"), text.span)
+        if text.partition(":")[0] != "arn" and not path.strip("*?"):
+            message = f"{quoted(text)} passes every role there is"
+            asked.report("wide-pass", message, text.span, "name roles by a path or the start of a name")
+        elif arn := _arn(role, path, asked):
+            arns.add(arn)
+    principals = passed_to(grant, asked)
+    if not arns or not principals:
+        return
+    placed = conditions_of(grant.when, asked)
+    passed = [a for a in (action_named("iam:PassRole"),) if a is not None]
+    carried(placed, passed, ("role",), True, asked)
+    to = Condition("StringEquals", "iam:PassedToService", principals)
+    conditions = sorted((to, *(p.condition for p in placed)), key=lambda c: (c.operator, c.key))
+    yield Statement(
+        f"{camel(asked.duty)}PassRole",
+        "Allow",
+        actions=("iam:PassRole",),
+        resources=tuple(sorted(arns)),
+        conditions=tuple(conditions),
+        origins=(asked.origin,),
+    )
+
+
+def passed_to(grant: PassGrant, asked: Asked) -> tuple[str, ...]:
+    """The service principals that roles are passed to, sorted. Unknown ones are reported."""
+    return tuple(sorted({p for text in asked.all_substituted(grant.to) if (p := _service_principal(text, asked))}))
+
+
+def _service_principal(text: Text, asked: Asked) -> str | None:
+    known = catalog.service_principals()
+    row = known.get(text.removesuffix(".amazonaws.com"))
+    if row is None:
+        message = f"roles are passed to a service that is not known to take them: {quoted(text)}"
+        hint = did_you_mean(text, known) or f"known: {', '.join(sorted(known)[:12])} …"
+        asked.report("unknown-service", message, text.span, hint)
+        return None
+    return row.principal
+
+
+# --- statements as IAM writes them ----------------------------------------------------------------------------------
+
+
+def _raw_statements(grant: StatementGrant, asked: Asked) -> Iterator[Statement]:
+    for number, raw in enumerate(grant.statements, 1):
+        actions = _raw_actions(raw.action or raw.not_action or (), asked)
+        resources = _raw_resources(raw.resource or raw.not_resource or (), actions, asked)
+        placed = block_conditions(raw.condition, raw.effect, asked)
+        if raw.action is not None:
+            carried(placed, actions, (), False, asked) if "*" not in raw.action else None
+        if raw.effect == "Allow":
+            _raw_findings(raw, actions, asked)
+        texts = tuple(sorted({str(a) for a in raw.action or raw.not_action or ()}))
+        yield Statement(
+            f"{camel(asked.duty)}{camel(raw.sid or f'Statement{number}')}",
+            raw.effect,
+            actions=texts if raw.action is not None else (),
+            not_actions=texts if raw.not_action is not None else (),
+            resources=resources if raw.resource is not None else (),
+            not_resources=resources if raw.not_resource is not None else (),
+            conditions=tuple(p.condition for p in placed),
+            origins=(asked.origin,),
+        )
+
+
+def _raw_actions(texts: Iterable[Text], asked: Asked) -> list[Action]:
+    """The actions that the patterns take in; a pattern that takes in none is an error."""
+    out: list[Action] = []
+    for text in texts:
+        hits = list(catalog.actions_of("*:*" if text == "*" else text))
+        if not hits:
+            hint = unknown_action_hint(text) or "check the service and the name"
+            asked.report("unknown-action", f"no action is matched by {quoted(text)}", text.span, hint)
+        out += hits
+    return out
+
+
+def _raw_resources(texts: Iterable[Text], actions: Iterable[Action], asked: Asked) -> tuple[str, ...]:
+    """The resources, each `*` or an ARN that one of the actions' resource types can have."""
+    services = {a.service for a in actions}
+    formats = [t for s in sorted(services) for t in catalog.service(s).types.values()] if len(services) < 40 else []
+    out = set()
+    for text in asked.all_substituted(texts):
+        if not asked.variables_known(text):
+            continue
+        if text != "*" and (why := _not_an_arn(text, formats)):
+            asked.report("wrong-resource", f"{quoted(text)} {why}", text.span, "write '*' or a whole ARN")
+        out.add(str(text))
+    return tuple(sorted(out))
+
+
+def _not_an_arn(text: Text, formats: Iterable[ResourceType]) -> str:
+    if len(filled(text, "").split(":", 5)) < 6 or not text.startswith("arn:"):
+        return "is neither '*' nor an ARN of six parts"
+    if formats and not any(_matches_format(text, type_.arn) for type_ in formats):
+        return f"is no resource of {' or '.join(sorted({t.service for t in formats})[:3])}"
+    return ""
+
+
+def _raw_findings(raw: RawStatement, actions: list[Action], asked: Asked) -> None:
+    """What a reviewer must accept on purpose; built-in duties hold no raw statements."""
+
+    def finding(name: str, message: str, at: Text | None, hint: str) -> None:
+        span = at.span if at is not None else raw.span
+        asked.findings.append(Finding(name, asked.duty, message, span, hint))
+
+    if raw.not_action is not None or raw.not_resource is not None:
+        message = "a statement allows everything but what it names, and so also what AWS adds tomorrow"
+        finding("wide-action", message, (raw.not_action or raw.not_resource or (None,))[0], "name what it allows")
+        return
+    for text in raw.action or ():
+        if text == "*" or text.endswith(":*"):
+            # Security Hub IAM.1 and IAM.21: no `*` and no `service:*` in customer managed policies.
+            finding("wide-action", f"{quoted(text)} allows every action there is", text, "name the actions")
+    wide = next((text for text in raw.resource or () if text == "*"), None)
+    changing = sorted({str(a) for a in actions if a.level not in LOOKING})
+    if wide is not None and changing:
+        more = f" and {len(changing) - 2} more" if len(changing) > 2 else ""
+        message = f"{', '.join(changing[:2])}{more} on every resource"
+        finding("wide-resource", message, wide, "name the resources")
 
 
 # --- resources without ARNs -----------------------------------------------------------------------------------------
 
 
 def _arns(
-    wanted: Mapping[Text, tuple[Text, ...]], prefixes: list[str], context: Asked
+    wanted: Mapping[Text, tuple[Text, ...]], prefixes: list[str], asked: Asked
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """ARNs by service and resource type, partition and account filled in."""
     out: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -262,57 +403,55 @@ def _arns(
             known = [t for p in prefixes for t in catalog.service(p).types]
             hint = did_you_mean(name, known) or f"known: {', '.join(known[:12])}{' …' if len(known) > 12 else ''}"
             message = f"{' and '.join(prefixes[:3])} has no resource type {quoted(name)}"
-            context.report("unknown-resource-type", message, name.span, hint)
+            asked.report("unknown-resource-type", message, name.span, hint)
         for type_ in types:
-            filled = [
-                arn for text in texts for value in _substituted(text, context) if (arn := _arn(type_, value, context))
-            ]
+            filled = [arn for text in texts for value in asked.substituted(text) if (arn := _arn(type_, value, asked))]
             out[(type_.service, type_.name)] = tuple(filled)
     return out
 
 
-def _substituted(text: Text, context: Asked) -> Iterator[Text]:
-    """The text with its parameters filled in, once for each combination of their values."""
-    names = [n for n in dict.fromkeys(parameters_in(text)) if n in context.values]
-    values = [context.values[n] for n in names]
-    count = prod(map(len, values))
-    if count > MOST_RESOURCES:
-        message = f"{quoted(text)} gives {count:,} resources with these values; {MOST_RESOURCES:,} is the limit"
-        context.report("too-many-resources", message, text.span, "use wildcards, or several duties")
-        return
-    for chosen in product(*values):
-        span = next((v.span for v in chosen if v.span), text.span)
-        yield Text(_replaced(text, dict(zip(names, chosen, strict=True))), span)
-
-
-def _replaced(text: str, values: Mapping[str, str]) -> str:
-    """Each parameter by its value, in one pass: what a value holds is not looked at again."""
-    return PARAMETER.sub(lambda found: values.get(found[1], found[0]), text)
-
-
-def _arn(type_: ResourceType, text: Text, context: Asked) -> str | None:
-    if not _variables_known(text, context):
+def _arn(type_: ResourceType, text: Text, asked: Asked) -> str | None:
+    if not asked.variables_known(text):
         return None
+    if text.startswith("arn:"):
+        return _whole_arn(type_, text, asked)
     head, tail = _filled_in(type_.arn)
     if not tail:
         if text == "*":
             return head
-        context.report("wrong-resource", f"there is only one {type_.name} in an account", text.span, "write '*'")
+        asked.report("wrong-resource", f"there is only one {type_.name} in an account", text.span, "write '*'")
         return None
     if text == "*":
         return head + re.sub(r"\$\{[^}]*\}", "*", tail)
-    if text.startswith("arn:"):
-        message = f"{quoted(text)} is an ARN; a resource is its name alone"
-        context.report("wrong-resource", message, text.span, f"write it as '{_shape(tail)}'")
-        return None
     if not _can_name(text, tail):
         message = f"{quoted(text)} does not look like a {type_.name} of {type_.service}"
-        context.report("wrong-resource", message, text.span, f"write it as '{_shape(tail)}'")
+        asked.report("wrong-resource", message, text.span, f"write it as '{_shape(tail)}'")
         return None
     if why := catalog.wrong_name(type_, text):
-        context.report("wrong-resource", f"{quoted(text)} is no {type_.name}: {why}", text.span, "write the name alone")
+        asked.report("wrong-resource", f"{quoted(text)} is no {type_.name}: {why}", text.span, "write the name alone")
         return None
     return head + text
+
+
+def _whole_arn(type_: ResourceType, text: Text, asked: Asked) -> str | None:
+    """An ARN that a user wrote in full, if the type's format allows it."""
+    if _matches_format(text, type_.arn):
+        return str(text)
+    message = f"{quoted(text)} is no ARN of a {type_.name} of {type_.service}"
+    asked.report("wrong-resource", message, text.span, f"it looks like '{_shape(type_.arn)}'")
+    return None
+
+
+def _matches_format(text: str, format_: str) -> bool:
+    """Whether an ARN with wildcards can be one of a format of the reference.
+
+    Part by part, since a `*` that stands for an account must not reach over the colons of the format.
+    """
+    mine, theirs = filled(text, "0" * 12).split(":", 5), format_.split(":", 5)
+    if len(mine) < 6 or len(theirs) < 6:
+        return False
+    heads = all(_can_name(a, b) or (a == "" and "${" in b) for a, b in zip(mine[:5], theirs[:5], strict=True))
+    return heads and _can_name(mine[5], theirs[5])
 
 
 def _filled_in(format_: str) -> tuple[str, str]:
@@ -361,32 +500,16 @@ def _overlap(one: str, other: str) -> bool:
     return False
 
 
-def _variables_known(text: Text, context: Asked) -> bool:
-    for name in re.findall(r"\$\{([^}]*)\}", text):
-        if not _VARIABLES.fullmatch(name):
-            hint = did_you_mean(name, ("aws:username", "aws:userid", "aws:PrincipalAccount", "aws:PrincipalOrgID"))
-            context.report("unknown-variable", f"{quoted('${' + name + '}')} is no policy variable", text.span, hint)
-            return False
-    rest = re.sub(r"\$\{[^}]*\}", "", text)
-    if parameters_in(rest):
-        return False  # an unknown parameter, which `read` has reported
-    if any(c in rest for c in "${}"):
-        message = f"{quoted(text)} holds a '$', '{{' or '}}' that is neither a parameter nor a policy variable"
-        context.report("wrong-resource", message, text.span, "write '{parameter}' or '${aws:username}'")
-        return False
-    return True
-
-
 def _unused_types(
     wanted: Mapping[Text, tuple[Text, ...]],
     used: set[str],
     arns: Mapping[tuple[str, str], tuple[str, ...]],
-    context: Asked,
+    asked: Asked,
 ) -> None:
     for name in wanted:
         if name not in used and any(t == name for _, t in arns):
             message = f"no action of the grant can be limited to the resource type {quoted(name)}"
-            context.report("unused-resource", message, name.span, "remove it, or add the access level it needs")
+            asked.report("unused-resource", message, name.span, "remove it, or add the access level it needs")
 
 
 def actions_named(names: Iterable[str]) -> set[Action]:

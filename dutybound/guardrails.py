@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dutybound import catalog
+from dutybound.asked import Scope
 from dutybound.config import Duty, Expectation
 from dutybound.diagnostic import Diagnostic, quoted
 from dutybound.evaluate import Decision, Judge, Request, in_account
 from dutybound.grant import Access, duty_access, example_use, unknown_action_hint
+from dutybound.lower import scope_of
 from dutybound.policy import Policy, parse
 from dutybound.read import Reading
 
@@ -18,17 +20,18 @@ EXAMPLE_ACCOUNT = "111122223333"
 
 def check(reading: Reading) -> Iterator[Diagnostic]:
     """All rules over a configuration without errors."""
+    scope = scope_of(reading.configuration)
     for name, duty in sorted(reading.configuration.duties.items()):
-        yield from expectations(name, duty)
+        yield from expectations(name, duty, scope)
 
 
-def expectations(name: str, duty: Duty) -> Iterator[Diagnostic]:
+def expectations(name: str, duty: Duty, scope: Scope | None = None) -> Iterator[Diagnostic]:
     """What a duty expects of itself holds: each allow is allowed and each deny is denied by its grants alone.
 
     Judged with the duty's example parameters, for a person signed in with MFA, in account 111122223333.
     """
     found: list[Diagnostic] = []
-    access = duty_access(example_use(name, duty), duty, found)
+    access = duty_access(example_use(name, duty), duty, found, scope)
     if found:
         return  # reported where the duty is compiled
     for expectation in duty.expect:

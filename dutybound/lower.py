@@ -9,48 +9,67 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import date
 
 from dutybound import catalog
+from dutybound.asked import Scope
 from dutybound.baseline import Account, Baseline, Group, ManagedPolicy, Role, Stack, User, customer_policy, logical_id
 from dutybound.break_glass import break_glass
-from dutybound.config import Configuration, DutyUse, Team
+from dutybound.config import Configuration, DutyUse, Team, seconds
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
 from dutybound.mfa import mfa_policy
 from dutybound.never import never
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack
-from dutybound.policy import Statement, minified
+from dutybound.policy import Origin, Policy, Statement, minified
 from dutybound.read import Reading
 from dutybound.trust import for_servers, trust_policy
+from dutybound.waiver import Held, settled
+from dutybound.when import after_end, before_end
 
 RESOURCES_PER_STACK = 500
 """CloudFormation User Guide, "Understand CloudFormation quotas"."""
 POLICIES_PER_ROLE = 10
 """Managed policies per role that no account has to ask for; sources differ on whether the default is 10 or 20."""
+SHORTEST_SESSION, LONGEST_SESSION = 3600, 43200
 
 
-def lower(reading: Reading) -> Checked[Baseline]:
-    """Decide the baseline of a configuration: the Baseline, or None with every error found on the way."""
-    work = _Lowering(reading)
+def lower(reading: Reading, environment: str | None = None, today: date | None = None) -> Checked[Baseline]:
+    """Decide the baseline of a configuration: the Baseline, or None with every error found on the way.
+
+    `environment` is that of the account at hand, for what the configuration says `in:` some; `today` is the day on
+    which what has ended is reported (without one, nothing has).
+    """
+    work = _Lowering(reading, environment, today)
     account = work.account()
     found = in_order(work.found)
     if any(d.severity == "error" for d in found):
         return Checked(None, found)
     organization = reading.configuration.organization
-    tags = (("managed-by", "dutybound"), ("organization", str(organization.name)), ("owner", str(organization.owner)))
-    return Checked(Baseline(str(organization.name), tags, catalog.version(), (account,)), found)
+    tags = [("managed-by", "dutybound"), ("organization", str(organization.name)), ("owner", str(organization.owner))]
+    if environment is not None:
+        tags.append(("environment", environment))
+    return Checked(Baseline(str(organization.name), tuple(sorted(tags)), catalog.version(), (account,)), found)
+
+
+def scope_of(configuration: Configuration) -> Scope:
+    """What duties may refer to in a configuration."""
+    return Scope(roles=frozenset(map(str, configuration.roles)), boundary_path=None)
 
 
 class _Lowering:
     """One run: the reading, the diagnostics found, and the parts of the account in the order they are decided."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, environment: str | None, today: date | None) -> None:
         self.configuration: Configuration = reading.configuration
         self.duties = reading.duties
+        self.environment, self.today = environment, today
         self.found: list[Diagnostic] = []
+        self.held: list[Held] = []
+        self.scope = scope_of(self.configuration)
         self.prefix = str(self.configuration.organization.name)
         self.region = str(self.configuration.organization.home_region)
 
@@ -59,11 +78,13 @@ class _Lowering:
         self._check_region()
         self._check_unused_duties()
         policies: list[ManagedPolicy] = []
-        groups = [self._team(name, team, policies) for name, team in sorted(self.configuration.teams.items())]
+        teams = sorted(self.configuration.teams.items())
+        groups = [group for name, team in teams for group in self._team(name, team, policies)]
         if groups:
             policy = mfa_policy(self.configuration.mfa)
             policies.append(customer_policy("enforce-mfa", "/baseline/", self._stack("teams"), policy))
-        roles = [self._role(name, role, policies) for name, role in sorted(self.configuration.roles.items())]
+        here = [(name, role) for name, role in sorted(self.configuration.roles.items()) if self._is_here(role)]
+        roles = [self._role(name, role, policies) for name, role in here]
         users = self._people()
         emergency = break_glass(self.configuration.break_glass, self.prefix, self.region, self.found)
         account = Account(
@@ -77,7 +98,11 @@ class _Lowering:
             alarm=emergency.alarm,
         )
         self._check_stack_sizes(account)
+        self.found += settled(self.held, self.configuration.waivers, self.today)
         return account
+
+    def _is_here(self, role: RoleEntry) -> bool:
+        return not role.in_ or self.environment in role.in_
 
     def _stack(self, purpose: str) -> str:
         return f"{self.prefix}-{purpose}"
@@ -92,20 +117,42 @@ class _Lowering:
 
     # -- teams and people
 
-    def _team(self, name: Text, team: Team, policies: list[ManagedPolicy]) -> Group:
-        access = self._access(team.duties)
+    def _team(self, name: Text, team: Team, policies: list[ManagedPolicy]) -> Iterator[Group]:
+        """The team's group, and one more for each day on which memberships end."""
+        more = team.in_.get(Text(self.environment), ()) if self.environment else ()
+        access = self._access(f"team {name}", (*team.duties, *more))
+        self._session(f"team {quoted(name)}", team.session)
         own_keys = self.configuration.mfa.own_access_keys
         denied = [(use, self.duties[use.name]) for use in team.never if use.name in self.duties]
-        denies = [s for use, duty in denied for s in never(use, duty, own_keys, self.found)]
+        denies = [s for use, duty in denied for s in never(use, duty, own_keys, self.found, self.scope)]
+        yield self._group(name, team, None, access, denies, policies)
+        for day in sorted({str(m.until) for m in team.members if m.until}):
+            yield self._group(name, team, day, _ending(access, day), denies, policies)
+        for member in team.members:
+            if member.until is not None:
+                self._check_end(f"the membership of {quoted(member.name)} in team {quoted(name)}", member.until)
+                if access.managed:
+                    self._check_alone(name, member.name)
+
+    def _group(
+        self,
+        name: Text,
+        team: Team,
+        until: str | None,
+        access: Access,
+        denies: list[Statement],
+        policies: list[ManagedPolicy],
+    ) -> Group:
+        called = _group_name(name, until)
         slots = POLICIES_PER_GROUP - 1 - len(access.managed)
         stack = self._stack("teams")
         statements = _distinct([*access.statements, *denies])
-        mine = self._packed(f"team {quoted(name)}", f"team-{name}", name, statements, slots, stack)
+        mine = self._packed(f"team {quoted(name)}", f"team-{called}", name, statements, slots, stack)
         policies += mine
         return Group(
-            logical_id("Team", name),
+            logical_id("Team", called),
             stack,
-            str(name),
+            called,
             "/teams/",
             str(team.purpose),
             tuple(sorted([*(p.name for p in mine), "enforce-mfa"])),
@@ -114,27 +161,38 @@ class _Lowering:
         )
 
     def _people(self) -> list[User]:
-        teams_of: dict[str, list[str]] = {}
+        groups_of: dict[str, list[str]] = {}
         spans: dict[str, Span | None] = {}
         for name, team in sorted(self.configuration.teams.items()):
             for member in team.members:
-                teams_of.setdefault(str(member.name), []).append(str(name))
+                groups_of.setdefault(str(member.name), []).append(_group_name(name, member.until))
                 spans.setdefault(str(member.name), member.name.span)
         stack = self._stack("teams")
         return [
-            User(logical_id("Person", name), stack, name, "/people/", tuple(teams), spans[name])
-            for name, teams in sorted(teams_of.items())
+            User(logical_id("Person", name), stack, name, "/people/", tuple(groups), self._tags(name), spans[name])
+            for name, groups in sorted(groups_of.items())
         ]
+
+    def _tags(self, name: str) -> tuple[tuple[str, str], ...]:
+        person = self.configuration.people.get(Text(name))
+        if person is None:
+            return ()
+        email = {"email": str(person.email)} if person.email else {}
+        return tuple(sorted({**email, **{str(k): str(v) for k, v in person.tags.items()}}.items()))
 
     # -- roles
 
     def _role(self, name: Text, role: RoleEntry, policies: list[ManagedPolicy]) -> Role:
-        access = self._access(role.duties)
+        access = self._access(f"role {name}", role.duties)
         stack = self._stack("roles")
         who = f"role {quoted(name)}"
-        mine = self._packed(
-            who, f"role-{name}", name, _distinct(access.statements), POLICIES_PER_ROLE - len(access.managed), stack
-        )
+        statements = _distinct(access.statements)
+        trust = trust_policy(role, who, self.found)
+        if role.until is not None:
+            self._check_end(who, role.until)
+            statements.append(_after_end(role.until, Origin("until", role.until.span)))
+            trust = Policy(tuple(_until(s, role.until) for s in trust.statements))
+        mine = self._packed(who, f"role-{name}", name, statements, POLICIES_PER_ROLE - len(access.managed), stack)
         policies += mine
         return Role(
             logical_id("Role", name),
@@ -142,23 +200,33 @@ class _Lowering:
             str(name),
             "/roles/",
             str(role.purpose),
-            trust_policy(role, who, self.found),
+            trust,
             tuple(p.name for p in mine),
             access.managed,
+            session_seconds=self._session(who, role.session),
             instance_profile=logical_id("Profile", name) if for_servers(role) else None,
             span=name.span,
         )
 
+    def _session(self, who: str, wanted: Text | None) -> int:
+        """IAM API Reference, CreateRole: MaxSessionDuration is 3,600 to 43,200 seconds."""
+        length = seconds(wanted) if wanted is not None else SHORTEST_SESSION
+        if not SHORTEST_SESSION <= length <= LONGEST_SESSION:
+            message = f"{who}: a session lasts 1h to 12h, not {wanted}"
+            self.found.append(Diagnostic("wrong-session", message, wanted.span if wanted else None, "write 1h to 12h"))
+        return length
+
     # -- what principals may do
 
-    def _access(self, uses: Iterable[DutyUse]) -> Access:
+    def _access(self, holder: str, uses: Iterable[DutyUse]) -> Access:
         statements: list[Statement] = []
         managed: set[str] = set()
         for use in uses:
             if use.name in self.duties:
-                access = duty_access(use, self.duties[use.name], self.found)
+                access = duty_access(use, self.duties[use.name], self.found, self.scope)
                 statements += access.statements
                 managed.update(access.managed)
+                self.held += [Held(holder, finding) for finding in access.findings]
         return Access(tuple(statements), tuple(sorted(managed)))
 
     def _packed(
@@ -189,13 +257,31 @@ class _Lowering:
                 Diagnostic("unknown-region", message, region.span, did_you_mean(region, catalog.regions()))
             )
 
+    def _check_end(self, what: str, until: Text) -> None:
+        if self.today is not None and date.fromisoformat(until) < self.today:
+            message = f"{what} ended on {until}, and stays in the account without any use"
+            self.found.append(Diagnostic("ended", message, until.span, "remove it", severity="warning"))
+
+    def _check_alone(self, team: Text, member: Text) -> None:
+        """An AWS managed policy cannot end by itself: what ends is everything, which only fits a person in one team."""
+        teams = [n for n, t in self.configuration.teams.items() if any(m.name == member for m in t.members)]
+        if len(teams) > 1:
+            others = ", ".join(sorted(quoted(n) for n in teams if n != team))
+            message = f"{quoted(member)} leaves team {quoted(team)} by itself, whose AWS managed policy ends with all "
+            message += f"else, and is in {others} too"
+            hint = "give the team duties without 'managed', or the person a second user"
+            self.found.append(Diagnostic("shared-end", message, member.span, hint))
+
     def _check_unused_duties(self) -> None:
-        """An own duty that nobody holds is compiled too, so that its errors do not wait for its first holder."""
-        used = {use.name for t in self.configuration.teams.values() for use in t.duties}
+        """An own duty that nobody holds here is compiled too, so that its errors do not wait for its first holder."""
+        teams = self.configuration.teams.values()
+        used = {use.name for t in teams for use in t.duties}
+        used |= {use.name for t in teams for use in t.in_.get(Text(self.environment or ""), ())}
         used |= {use.name for r in self.configuration.roles.values() for use in r.duties}
         for name, duty in self.configuration.duties.items():
             if name not in used:
-                duty_access(example_use(name, duty), duty, self.found)
+                access = duty_access(example_use(name, duty), duty, self.found, self.scope)
+                self.held += [Held(f"duty {name}", finding) for finding in access.findings]
 
     def _check_stack_sizes(self, account: Account) -> None:
         resources = (account.policies, account.groups, account.users, account.roles)
@@ -209,6 +295,32 @@ class _Lowering:
                 )
                 at = self.configuration.organization.span
                 self.found.append(Diagnostic("too-many-resources", message, at, "declare fewer people and teams"))
+
+
+def _group_name(team: str, until: str | None) -> str:
+    """The group of a team's members, or of those whose membership ends on a day. No team's name holds a dot."""
+    return f"{team}.until-{until}" if until else str(team)
+
+
+def _ending(access: Access, day: str) -> Access:
+    """The access of those whose membership ends: allowed until then, and what AWS's own policies allow denied after.
+
+    A group's policies know no end, so its members with one have a group of their own.
+    """
+    statements = [_until(s, day) if s.effect == "Allow" else s for s in access.statements]
+    if access.managed:
+        statements.append(_after_end(day, Origin("until")))
+    return replace(access, statements=tuple(statements))
+
+
+def _until(statement: Statement, day: str) -> Statement:
+    conditions = sorted((*statement.conditions, before_end(day)), key=lambda c: (c.operator, c.key))
+    return replace(statement, conditions=tuple(conditions))
+
+
+def _after_end(day: str, origin: Origin) -> Statement:
+    """Sessions outlive the trust of their role, and AWS managed policies take no condition: both end by this."""
+    return Statement("AfterTheEnd", "Deny", ("*",), ("*",), conditions=(after_end(day),), origins=(origin,))
 
 
 def _distinct(statements: Iterable[Statement]) -> list[Statement]:

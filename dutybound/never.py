@@ -6,20 +6,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dutybound import catalog
+from dutybound.asked import Asked, Scope
 from dutybound.baseline import camel
 from dutybound.catalog import Action
-from dutybound.config import Duty, DutyUse, ManagedGrant
+from dutybound.config import Duty, DutyUse, ManagedGrant, PassGrant
 from dutybound.diagnostic import Diagnostic, Text, quoted
-from dutybound.grant import LOOKING, Asked, actions_named, duty_access, unknown_action_hint
+from dutybound.grant import LOOKING, actions_named, duty_access, passed_to, unknown_action_hint
 from dutybound.mfa import ENROL, MAKE_DEVICE, OWN_KEYS, REMOVE_DEVICE, SEE_RULES, SELF
-from dutybound.policy import Origin, Statement
+from dutybound.policy import Condition, Origin, Statement
 
 _OWN = frozenset({*ENROL, *REMOVE_DEVICE}) - {"iam:DeleteVirtualMFADevice"}
 _UNOWNED = frozenset({*SEE_RULES, *MAKE_DEVICE, "iam:DeleteVirtualMFADevice"})
 """Enrolment that cannot be limited to a user: `never` leaves it alone."""
 
 
-def never(use: DutyUse, duty: Duty, own_access_keys: bool, found: list[Diagnostic]) -> Iterator[Statement]:
+def never(
+    use: DutyUse, duty: Duty, own_access_keys: bool, found: list[Diagnostic], scope: Scope
+) -> Iterator[Statement]:
     """Denies for what a duty does, save what a person needs to enrol MFA for themselves.
 
     Its changes, and the actions of its own `never`, are denied on every resource; what it looks at, where it looks.
@@ -33,14 +36,20 @@ def never(use: DutyUse, duty: Duty, own_access_keys: bool, found: list[Diagnosti
         return
     origin = Origin(str(use.name), use.span or use.name.span, duty.span)
     own = _OWN | frozenset(OWN_KEYS if own_access_keys else ())
-    for label, actions, where in _denied(use, duty, Asked(str(use.name), {}, origin, found), own):
+    asked = Asked(str(use.name), {}, origin, found, scope)
+    for label, actions, where in _denied(use, duty, asked, own):
         short = catalog.shortened(actions, catalog.RANK)
         if short:
             yield replace(where, sid=f"Never{camel(use.name)}{label}", actions=short, origins=(origin,))
+    to = {service for grant in duty.grants if isinstance(grant, PassGrant) for service in passed_to(grant, asked)}
+    if to:
+        condition = Condition("StringEquals", "iam:PassedToService", tuple(sorted(to)))
+        sid = f"Never{camel(use.name)}PassRole"
+        yield Statement(sid, "Deny", ("iam:PassRole",), ("*",), conditions=(condition,), origins=(origin,))
 
 
 def _denied(
-    use: DutyUse, duty: Duty, context: Asked, own_names: frozenset[str]
+    use: DutyUse, duty: Duty, asked: Asked, own_names: frozenset[str]
 ) -> Iterator[tuple[str, set[Action], Statement]]:
     """What `never` denies of a duty: a label, actions, and the statement that says where.
 
@@ -48,10 +57,13 @@ def _denied(
     """
     anywhere: dict[Text, tuple[Text, ...]] = {name: (Text("*"),) for name in duty.parameters}
     wide = DutyUse.model_construct(name=use.name, parameters=anywhere)
-    access = duty_access(wide, duty, context.found)
-    granted = {s: {a for p in s.actions for a in catalog.actions_of(p)} for s in access.statements}
+    # Roles are passed by many duties: what is denied of that is the services that this one passes them to.
+    rest = duty.model_copy(update={"grants": tuple(g for g in duty.grants if not isinstance(g, PassGrant))})
+    # The duty's own errors are reported where somebody has it, or where nobody has.
+    access = duty_access(wide, rest, [], asked.scope)
+    granted = {s: _granted(s) for s in access.statements if s.effect == "Allow"}
     changes = {a for actions in granted.values() for a in actions if a.level not in LOOKING}
-    named = set(_never_patterns(duty, context))
+    named = set(_never_patterns(duty, asked))
     everywhere = changes | named
     yield "", everywhere - actions_named(own_names | _UNOWNED), Statement("", "Deny", resources=("*",))
     own = everywhere & actions_named(own_names)
@@ -66,11 +78,18 @@ def _denied(
         yield "Looking", actions, Statement("", "Deny", resources=resources)
 
 
-def _never_patterns(duty: Duty, context: Asked) -> Iterator[Action]:
+def _granted(statement: Statement) -> set[Action]:
+    everything = "*:*"
+    patterns = [everything if p == "*" else p for p in statement.actions or statement.not_actions]
+    named = {action for pattern in patterns for action in catalog.actions_of(pattern)}
+    return named if statement.actions else set(catalog.actions_of(everything)) - named
+
+
+def _never_patterns(duty: Duty, asked: Asked) -> Iterator[Action]:
     for pattern in duty.never:
         hits = list(catalog.actions_of(pattern))
         if not hits:
             hint = unknown_action_hint(pattern) or "remove it"
             message = f"'never' names {quoted(pattern)}, which matches no action"
-            context.report("unknown-action", message, pattern.span, hint)
+            asked.report("unknown-action", message, pattern.span, hint)
         yield from hits

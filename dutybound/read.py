@@ -16,6 +16,8 @@ from pydantic import ValidationError
 
 from dutybound import source
 from dutybound.config import (
+    GRANT_KINDS,
+    PLACEHOLDERS,
     TRUSTS_LATER,
     AccountTrust,
     ActionGrant,
@@ -24,6 +26,7 @@ from dutybound.config import (
     Duty,
     DutyUse,
     Expectation,
+    Grant,
     LevelGrant,
     ManagedGrant,
     Member,
@@ -31,9 +34,15 @@ from dutybound.config import (
     Model,
     Organization,
     Parameter,
+    PassGrant,
+    Person,
+    RawStatement,
     Role,
     ServiceTrust,
+    StatementGrant,
     Team,
+    Waiver,
+    When,
     parameters_in,
 )
 from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
@@ -43,6 +52,8 @@ M = TypeVar("M", bound=Model)
 Loc: TypeAlias = tuple[str | int, ...]
 GROUPS_PER_USER = 10
 """IAM User Guide, "IAM and AWS STS quotas": groups an IAM user can be a member of."""
+TAGS_PER_USER = 50
+"""The same page: tags of an IAM user."""
 RESERVED_GROUP = "break-glass"
 _ROUNDS = 25
 _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
@@ -57,12 +68,14 @@ _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     (("roles", "*", "trusts", "trust-account"), AccountTrust),
     (("duties", "*"), Duty),
     (("duties", "*", "parameters", "*"), Parameter),
-    (("duties", "*", "grants", "*", "grant-levels"), LevelGrant),
-    (("duties", "*", "grants", "*", "grant-actions"), ActionGrant),
-    (("duties", "*", "grants", "*", "grant-managed"), ManagedGrant),
+    *((("duties", "*", "grants", "*", kind.tag), kind.model) for kind in GRANT_KINDS),
+    *((("duties", "*", "grants", "*", kind.tag, "when"), When) for kind in GRANT_KINDS),
+    (("duties", "*", "grants", "*", "grant-statements", "statements", "*"), RawStatement),
     (("duties", "*", "expect", "*"), Expectation),
+    (("people", "*"), Person),
+    (("waivers", "*"), Waiver),
 )
-_SUBJECTS = {"teams": "team", "roles": "role", "duties": "duty"}
+_SUBJECTS = {"teams": "team", "roles": "role", "duties": "duty", "people": "person"}
 _WANTED = {
     "tuple_type": "a list",
     "dict_type": "a mapping",
@@ -82,13 +95,14 @@ class Reading:
 
 def read(tree: Fields) -> Checked[Reading]:
     """Check shape, names and references of a configuration. Raises nothing for bad input."""
-    declared = {name: _names(tree.get(Text(name))) for name in ("teams", "roles", "duties")}
+    declared = {name: _names(tree.get(Text(name))) for name in ("people", "teams", "roles", "duties")}
     shaped = _shaped(Configuration, tree, ())
     if shaped.value is None:
         return Checked(None, shaped.diagnostics)
     found = list(shaped.diagnostics)
     duties = _duties(shaped.value, declared["duties"], found)
-    found += _reference_errors(shaped.value, duties, declared["duties"])
+    found += _reference_errors(shaped.value, duties, declared)
+    found += _waiver_errors(shaped.value, declared)
     found += _name_errors(shaped.value)
     return Checked(Reading(shaped.value, duties), in_order(found))
 
@@ -164,8 +178,8 @@ def _place(loc: Loc, tree: Fields) -> _Place:
             if step not in value:
                 if str(step).startswith(("trust-", "grant-")):
                     continue
-                if step == "except_":
-                    step = "except"
+                if isinstance(step, str) and step.removesuffix("_") in value:
+                    step = step.removesuffix("_")  # a word that Python keeps for itself
                 elif len(value) == 1 and step in ("name", "parameters"):
                     sole = next(iter(value))
                     if step == "name":
@@ -306,15 +320,14 @@ def _later(key: str, where: str, span: Span | None) -> Diagnostic:
 def _no_kind(whole: Loc, place: _Place) -> Iterator[Diagnostic]:
     trust = whole[-1] == "trusts"
     what, kinds = (
-        ("a role trusts", ("service", "account")) if trust else ("a grant has", ("service", "actions", "managed"))
+        ("a role trusts", ("service", "account")) if trust else ("a grant has", tuple(k.key for k in GRANT_KINDS))
     )
     where = _subject(whole)
     if not isinstance(place.value, Fields):
         yield Diagnostic("wrong-type", f"{where}: {what} a mapping, not {described(place.value)}", place.span)
         return
-    later = TRUSTS_LATER if trust else LevelGrant.later
     keys = list(place.value)
-    if unsupported := [k for k in keys if k in later]:
+    if trust and (unsupported := [k for k in keys if k in TRUSTS_LATER]):
         for key in unsupported:
             yield _later(key, where, key.span)
         return
@@ -405,14 +418,16 @@ def _duties(configuration: Configuration, declared: Mapping[str, Text], found: l
 def _uses(configuration: Configuration) -> Iterator[tuple[str, DutyUse]]:
     """Every use of a duty, with who uses it."""
     for name, team in configuration.teams.items():
-        yield from ((f"team {quoted(name)}", use) for use in (*team.duties, *team.never))
+        uses = (*team.duties, *(use for more in team.in_.values() for use in more), *team.never)
+        yield from ((f"team {quoted(name)}", use) for use in uses)
     for name, role in configuration.roles.items():
         yield from ((f"role {quoted(name)}", use) for use in role.duties)
 
 
 def _reference_errors(
-    configuration: Configuration, duties: Mapping[str, Duty], declared: Mapping[str, Text]
+    configuration: Configuration, duties: Mapping[str, Duty], names: Mapping[str, Mapping[str, Text]]
 ) -> Iterator[Diagnostic]:
+    declared = names["duties"]
     nevers = {id(use) for team in configuration.teams.values() for use in team.never}
     for who, use in _uses(configuration):
         if use.name not in duties:
@@ -426,11 +441,13 @@ def _reference_errors(
         yield from _contradictions(f"team {quoted(name)}", team)
     for name, duty in configuration.duties.items():
         yield from _duty_errors(name, duty)
+        yield from _passed_errors(name, duty, names["roles"])
 
 
 def _holders(configuration: Configuration) -> Iterator[tuple[str, tuple[DutyUse, ...]]]:
     for name, team in configuration.teams.items():
-        yield f"team {quoted(name)}", team.duties
+        for more in team.in_.values() or ((),):
+            yield f"team {quoted(name)}", (*team.duties, *more)
         yield f"team {quoted(name)}", team.never
     for name, role in configuration.roles.items():
         yield f"role {quoted(name)}", role.duties
@@ -469,7 +486,7 @@ def _parameter_errors(who: str, use: DutyUse, duty: Duty, use_is_never: bool) ->
 
 def _contradictions(who: str, team: Team) -> Iterator[Diagnostic]:
     """A duty that a team has and is denied does nothing, which nobody means."""
-    has = {use.name: use.name for use in team.duties}
+    has = {use.name: use.name for use in (*team.duties, *(u for more in team.in_.values() for u in more))}
     for use in team.never:
         if use.name in has:
             span = has[use.name].span
@@ -489,9 +506,6 @@ def _twice(who: str, uses: Iterable[DutyUse]) -> Iterator[Diagnostic]:
 
 
 def _duty_errors(name: Text, duty: Duty) -> Iterator[Diagnostic]:
-    for grant in duty.grants:
-        if isinstance(grant, ManagedGrant):
-            yield _later("managed", f"duty {quoted(name)}", grant.span)
     allows, denies = (sum(getattr(e, kind) is not None for e in duty.expect) for kind in ("allow", "deny"))
     if not allows or not denies:
         missing = "allow" if not allows else "deny"
@@ -501,21 +515,65 @@ def _duty_errors(name: Text, duty: Duty) -> Iterator[Diagnostic]:
         )
     used = {word for grant in duty.grants for word in _parameters_in(grant)}
     for word in sorted(used, key=str):
-        if word not in duty.parameters:
+        if word not in duty.parameters and word not in PLACEHOLDERS:
             message = f"duty {quoted(name)} has no parameter {quoted(word)}"
-            yield Diagnostic("unknown-parameter", message, word.span, did_you_mean(word, duty.parameters))
+            hint = did_you_mean(word, (*duty.parameters, *PLACEHOLDERS))
+            yield Diagnostic("unknown-parameter", message, word.span, hint)
     for parameter in duty.parameters:
-        if parameter not in used:
+        if parameter in PLACEHOLDERS:
+            message = f"duty {quoted(name)} declares {quoted(parameter)}, which always is {PLACEHOLDERS[parameter]}"
+            yield Diagnostic("reserved-name", message, parameter.span, "give it another name")
+        elif parameter not in used:
             message = f"duty {quoted(name)} never uses its parameter {quoted(parameter)}"
             yield Diagnostic("unused-parameter", message, parameter.span, "use it in 'resources' or remove it")
 
 
-def _parameters_in(grant: LevelGrant | ActionGrant | ManagedGrant) -> Iterator[Text]:
-    if isinstance(grant, ManagedGrant):
-        return
-    for values in (grant.resources or {}).values():
-        for value in values:
-            yield from (Text(word, value.span) for word in parameters_in(value))
+def _parameters_in(grant: Grant) -> Iterator[Text]:
+    for text in _texts_of(grant):
+        yield from (Text(word, text.span) for word in parameters_in(text))
+
+
+def _texts_of(grant: Grant) -> Iterator[Text]:
+    """The texts of a grant that may name parameters."""
+    match grant:
+        case LevelGrant() | ActionGrant():
+            yield from (value for values in (grant.resources or {}).values() for value in values)
+        case PassGrant():
+            yield from (*grant.pass_, *grant.to)
+        case StatementGrant():
+            for statement in grant.statements:
+                yield from (*(statement.resource or ()), *(statement.not_resource or ()))
+                yield from _condition_texts(statement.condition)
+        case ManagedGrant():
+            return
+    if not isinstance(grant, StatementGrant) and grant.when is not None:
+        for tags in (grant.when.resource_tags, grant.when.request_tags):
+            yield from (value for values in (tags or {}).values() for value in values)
+        yield from _condition_texts(grant.when.conditions or {})
+
+
+def _condition_texts(block: Mapping[Text, Mapping[Text, tuple[Text, ...]]]) -> Iterator[Text]:
+    yield from (value for tests in block.values() for values in tests.values() for value in values)
+
+
+def _passed_errors(name: Text, duty: Duty, roles: Mapping[str, Text]) -> Iterator[Diagnostic]:
+    """A role that is passed is a path of roles (`role/app/*`), or a role of this configuration by its name."""
+    for grant in duty.grants:
+        for text in grant.pass_ if isinstance(grant, PassGrant) else ():
+            if not text.startswith(("role/", "arn:", "{")) and text not in roles:
+                message = f"duty {quoted(name)} passes a role that does not exist: {quoted(text)}"
+                hint = did_you_mean(text, roles) or "write 'role/PATH/NAME', or the name of one of 'roles'"
+                yield Diagnostic("unknown-role", message, text.span, hint)
+
+
+def _waiver_errors(configuration: Configuration, names: Mapping[str, Mapping[str, Text]]) -> Iterator[Diagnostic]:
+    for waiver in configuration.waivers:
+        kind, _, name = waiver.for_.partition(" ")
+        known = names[f"{kind[:-1]}ies" if kind == "duty" else f"{kind}s"]
+        if name not in known:
+            message = f"a waiver is for a {kind} that does not exist: {quoted(name)}"
+            near = did_you_mean(name, known)
+            yield Diagnostic(f"unknown-{kind}", message, waiver.for_.span, near or "remove it, or correct the name")
 
 
 def _name_errors(configuration: Configuration) -> Iterator[Diagnostic]:
@@ -524,6 +582,7 @@ def _name_errors(configuration: Configuration) -> Iterator[Diagnostic]:
     yield from _same_but_for_case("role", [*configuration.roles, Text("break-glass-alarm")])
     yield from _same_but_for_case("duty", list(configuration.duties))
     yield from _people_errors(configuration)
+    yield from _tag_errors(configuration)
 
 
 def _same_but_for_case(kind: str, names: Iterable[Text]) -> Iterator[Diagnostic]:
@@ -543,8 +602,30 @@ def _same_but_for_case(kind: str, names: Iterable[Text]) -> Iterator[Diagnostic]
             yield Diagnostic("duplicate-name", message, name.span, f"the other is at {other.span.place}")
 
 
+RESERVED_TAGS = ("email", "environment", "managed-by", "organization", "owner")
+"""Tags that the baseline itself sets on users."""
+
+
+def _tag_errors(configuration: Configuration) -> Iterator[Diagnostic]:
+    """IAM User Guide, "Tags for AWS Identity and Access Management resources": keys differ by more than case."""
+    for name, person in configuration.people.items():
+        seen = {tag: Text(tag) for tag in RESERVED_TAGS}
+        for key in person.tags:
+            other = seen.setdefault(key.casefold(), key)
+            if other is not key:
+                ours = other.span is None
+                message = f"person {quoted(name)}: the tag {quoted(key)} " + (
+                    "is set by the baseline itself" if ours else f"differs from {quoted(other)} only in case"
+                )
+                yield Diagnostic("reserved-name" if ours else "duplicate-name", message, key.span, "rename it")
+        if len(person.tags) > TAGS_PER_USER - len(RESERVED_TAGS):
+            message = (
+                f"person {quoted(name)} has more tags than the {TAGS_PER_USER - len(RESERVED_TAGS)} that IAM leaves"
+            )
+            yield Diagnostic("too-many-tags", message, name.span, "remove some")
+
+
 def _people_errors(configuration: Configuration) -> Iterator[Diagnostic]:
-    spelt: dict[str, Text] = {}
     emergency: dict[str, Text] = {}
     for user in configuration.break_glass.users:
         if user.casefold() in emergency:
@@ -552,22 +633,23 @@ def _people_errors(configuration: Configuration) -> Iterator[Diagnostic]:
                 "duplicate-name", f"break-glass user {quoted(user)} is named twice", user.span, "remove one"
             )
         emergency[user.casefold()] = user
+    spelt: dict[str, Text] = {}
+    for name in sorted(configuration.people):
+        if (first := spelt.setdefault(name.casefold(), name)) is not name:
+            message = f"{quoted(name)} and {quoted(first)} differ only in case, which IAM takes for one user"
+            yield Diagnostic("duplicate-name", message, name.span, "keep one of them")
     teams_of: dict[str, list[str]] = {}
     for team_name, team in sorted(configuration.teams.items()):
-        here: dict[str, Text] = {}
+        here: set[str] = set()
         for member in team.members:
             fold = member.name.casefold()
-            first = spelt.setdefault(fold, member.name)
             if fold in here:
                 message = f"team {quoted(team_name)} names {quoted(member.name)} twice"
                 yield Diagnostic("duplicate-name", message, member.name.span, "remove one")
                 continue
-            here[fold] = member.name
+            here.add(fold)
             teams_of.setdefault(fold, []).append(team_name)
-            if first != member.name:
-                where = f"as at {first.span.place}" if first.span else ""
-                message = f"{quoted(member.name)} and {quoted(first)} differ only in case, which IAM takes for one user"
-                yield Diagnostic("duplicate-name", message, member.name.span, f"write {quoted(first)} {where}")
+            yield from _member_errors(member.name, team_name, spelt.setdefault(fold, member.name), configuration)
             if fold in emergency:
                 message = f"{quoted(member.name)} is a break-glass user, which is for emergencies only and in no team"
                 yield Diagnostic(
@@ -576,3 +658,21 @@ def _people_errors(configuration: Configuration) -> Iterator[Diagnostic]:
             if len(teams_of[fold]) == GROUPS_PER_USER + 1:
                 message = f"{quoted(member.name)} is in more than {GROUPS_PER_USER} teams; IAM allows no more groups"
                 yield Diagnostic("too-many-teams", message, member.name.span, "merge some of the teams")
+    strangers = any(fold not in {n.casefold() for n in configuration.people} for fold in teams_of)
+    for name in configuration.people:
+        if name.casefold() not in teams_of and not strangers:  # who is misspelt in a team has an error already
+            message = f"person {quoted(name)} is in no team, and so gets no user"
+            hint = "add a team, or remove the person"
+            yield Diagnostic("person-without-team", message, name.span, hint, severity="warning")
+
+
+def _member_errors(name: Text, team: Text, first: Text, configuration: Configuration) -> Iterator[Diagnostic]:
+    """What is wrong with one member's name; `first` is how it was spelt where it stood first."""
+    if first != name:
+        where = f"as at {first.span.place}" if first.span else ""
+        message = f"{quoted(name)} and {quoted(first)} differ only in case, which IAM takes for one user"
+        yield Diagnostic("duplicate-name", message, name.span, f"write {quoted(first)} {where}")
+    elif configuration.people and name not in configuration.people:
+        message = f"team {quoted(team)} names somebody who is not among 'people': {quoted(name)}"
+        hint = did_you_mean(name, configuration.people) or "add the person to 'people'"
+        yield Diagnostic("unknown-person", message, name.span, hint)

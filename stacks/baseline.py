@@ -90,7 +90,7 @@ class BaselineStacks(Construct):
             user_name=user.name,
             path=user.path,
             groups=[self.groups[name].ref for name in user.groups],
-            tags=self.tags,
+            tags=[*self.tags, *(cdk.CfnTag(key=key, value=value) for key, value in user.tags)],
         )
         self._kept(made, user.stack)
 
