@@ -1,11 +1,14 @@
 # Thin on purpose: tools/setup.py brings .venv and node_modules to the pinned state, then runs the command after `--`.
-# PYTHON picks the interpreter, CONFIG the configuration folder, ARGS what a command gets in addition.
+# PYTHON picks the interpreter, CONFIG the configuration folder, ENVIRONMENT that of the account at hand, ARGS what a
+# command gets in addition.
 
 PYTHON ?= python3
 SETUP = @command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "There is no '$(PYTHON)' on this machine: install Python 3.11 or newer, or name one, as in make PYTHON=python3.12" >&2; exit 1; }; "$(PYTHON)" tools/setup.py
 # The shell reads the path from the environment, so that blanks and quotes in it stay as they are.
-CONTEXT = $(if $(CONFIG),-c "config=$$CONFIG")
-export CONFIG
+CONTEXT = $(if $(CONFIG),-c "config=$$CONFIG") $(if $(CHOSEN),-c "environment=$$ENVIRONMENT")
+# A variable of that name in somebody's shell means something else.
+CHOSEN = $(filter command line,$(origin ENVIRONMENT))
+export CONFIG ENVIRONMENT
 
 .PHONY: help bootstrap synth test check demo lint format diff deploy pins clean
 .DEFAULT_GOAL := help
@@ -23,10 +26,10 @@ test: ## run the tests
 	$(SETUP) dev cdk -- python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: ## compile the configuration and report what is wrong, without writing anything
-	$(SETUP) -- dutybound check $(ARGS) $(if $(CONFIG),-- "$$CONFIG")
+	$(SETUP) -- dutybound check $(if $(CHOSEN),--environment "$$ENVIRONMENT") $(ARGS) $(if $(CONFIG),-- "$$CONFIG")
 
 demo: ## deploy the configuration to an AWS emulator on this machine, act as its people, and clean up
-	$(SETUP) dev cdk -- python -m demo $(if $(CONFIG),--config "$$CONFIG") $(ARGS)
+	$(SETUP) dev cdk -- python -m demo $(if $(CONFIG),--config "$$CONFIG") $(if $(CHOSEN),--environment "$$ENVIRONMENT") $(ARGS)
 
 lint: ## ruff, mypy and the import contracts
 	$(SETUP) dev -- ruff check

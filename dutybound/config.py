@@ -654,6 +654,11 @@ class Expectation(Model):
         None, description="A request the duty must allow", examples=["s3:PutObject on arn:aws:s3:::acme/x"]
     )
     deny: Expected | None = Field(None, description="A request the duty must not allow")
+    when: dict[ConditionKey, ConditionValues] = Field(
+        default_factory=dict,
+        description="Condition keys of the request, beside MFA",
+        examples=[{"aws:ResourceTag/team": "web"}],
+    )
 
     @model_validator(mode="after")
     def _either(self) -> Expectation:

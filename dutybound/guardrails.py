@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping
 from dutybound import catalog
 from dutybound.asked import Scope
 from dutybound.config import Duty, Expectation
-from dutybound.diagnostic import Diagnostic, quoted
+from dutybound.diagnostic import Diagnostic, did_you_mean, quoted
 from dutybound.evaluate import Decision, Judge, Request, in_account
 from dutybound.grant import Access, duty_access, example_use, unknown_action_hint
 from dutybound.lower import scope_of
 from dutybound.policy import Policy, parse
 from dutybound.read import Reading
+from dutybound.when import condition_key_type, near_keys
 
 EXAMPLE_ACCOUNT = "111122223333"
 """The account in which expectations are judged; ARNs in `expect` name it, or leave the account empty."""
+
+
+_EXAMPLE = f"arn:aws:iam::{EXAMPLE_ACCOUNT}:user/people/example"
 
 
 def check(reading: Reading) -> Iterator[Diagnostic]:
@@ -45,29 +49,41 @@ def _expectation(name: str, expectation: Expectation, access: Access) -> Iterato
         yield Diagnostic("unknown-action", f"duty {quoted(name)}: there is no action {quoted(action)}", text.span, hint)
         return
     wanted = "allowed" if expectation.allow else "denied"
-    decision = judged(access, action, resource)
+    for key in expectation.when:
+        if condition_key_type(key) is None:
+            message = f"duty {quoted(name)}: there is no condition key {quoted(key)}"
+            yield Diagnostic("unknown-condition-key", message, key.span, did_you_mean(key, near_keys(key)))
+            return
+    when = {str(k): v[0] if len(v) == 1 else tuple(map(str, v)) for k, v in expectation.when.items()}
+    decision = judged(access, action, resource, when)
     if decision.outcome != wanted:
         message = f"duty {quoted(name)} expects {quoted(text)} to be {wanted}, but it is {decision.outcome}"
         yield Diagnostic("broken-expectation", message, text.span, _reason(decision, access))
 
 
-def judged(access: Access, action: str, resource: str = "") -> Decision:
+def judged(
+    access: Access, action: str, resource: str = "", when: Mapping[str, str | tuple[str, ...]] | None = None
+) -> Decision:
     """The decision on one request of a person with this access and nothing else, signed in with MFA.
+
+    `when` are condition keys of the request besides.
 
     Without a resource the request is on everything and nothing in particular: it is denied only if no statement allows
     the action on anything at all, and allowed only if `*` is.
     """
-    context: Mapping[str, str] = {
+    context: dict[str, str | tuple[str, ...]] = {
         "aws:MultiFactorAuthPresent": "true",
+        "aws:MultiFactorAuthAge": "60",
         "aws:ViaAWSService": "false",
         "aws:username": "example",
-        "aws:PrincipalArn": f"arn:aws:iam::{EXAMPLE_ACCOUNT}:user/people/example",
+        "aws:PrincipalArn": _EXAMPLE,
+        **(when or {}),
     }
     documents = catalog.aws_managed_policies()
     policies = [in_account(Policy(access.statements), EXAMPLE_ACCOUNT)]
     policies += [parse(dict(documents[name])) for name in access.managed]
     judge = Judge(policies)
-    decision = judge.decide(Request(context["aws:PrincipalArn"], action, resource or "*", context))
+    decision = judge.decide(Request(_EXAMPLE, action, resource or "*", context))
     somewhere = tuple(s for s in judge.naming(action) if s.effect == "Allow")
     if decision.outcome == "denied" and not resource and somewhere:
         return Decision("unknown", somewhere, "it is allowed on some resources: add ' on ' and an ARN")

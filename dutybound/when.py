@@ -198,8 +198,8 @@ def _known_operator(operator: Text, asked: Asked) -> bool:
     return known
 
 
-def _kind_of(key: str) -> str | None:
-    """The type of a condition key, wherever it is known."""
+def condition_key_type(key: str) -> str | None:
+    """The type of a condition key (`String`, `ArrayOfString`, `Bool` …), or None if no service knows it."""
     kind = catalog.global_key(key)
     prefix = key.partition(":")[0].lower()
     if kind is None and prefix in catalog.services():
@@ -214,10 +214,10 @@ _TAG_KEYS = {"aws:ResourceTag/": "String", "aws:RequestTag/": "String", "aws:Tag
 
 def _fits(operator: Text, key: Text, values: Iterable[Text], asked: Asked) -> bool:
     """Whether the key exists, has a type that the operator compares, and the values are of that type."""
-    kind = _kind_of(key)
+    kind = condition_key_type(key)
     if kind is None:
         message = f"there is no condition key {quoted(key)}"
-        asked.report("unknown-condition-key", message, key.span, did_you_mean(key, _near_keys(key)))
+        asked.report("unknown-condition-key", message, key.span, did_you_mean(key, near_keys(key)))
         return False
     set_, name, _ = _parts(operator)
     if name == "Null":
@@ -242,7 +242,8 @@ def _fitting(kind: str) -> str:
     return f"use {' or '.join(named[:2]) or 'StringEquals'}"
 
 
-def _near_keys(key: str) -> list[str]:
+def near_keys(key: str) -> list[str]:
+    """The condition keys that somebody who wrote an unknown one may have meant."""
     prefix = key.partition(":")[0].lower()
     near = [*catalog.global_keys(), *_TAG_KEYS]
     if prefix in catalog.services():

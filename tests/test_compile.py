@@ -25,7 +25,8 @@ break_glass: {users: [emergency], alert: [security@acme.example]}
 def compiled(text: str) -> Baseline:
     """The baseline of a configuration without errors, appended to a valid beginning."""
     checked = compile_text(BASE + text)
-    assert checked.value is not None, render_all(checked.diagnostics)
+    assert not checked.failed, render_all(checked.diagnostics)
+    assert checked.value is not None
     return checked.value
 
 

@@ -17,7 +17,7 @@ duties:
     summary: Something of our own
     grants:
       - {grant}
-    expect: [{{allow: "{allow}"}}, {{deny: "{deny}"}}]
+    expect: [{{allow: "{allow}"{keys}}}, {{deny: "{deny}"}}]
 teams:
   team: {{purpose: Do it, duties: [own], members: [maria]}}
 roles:
@@ -27,14 +27,14 @@ ACCOUNT = "123456789012"
 INSTANCE = "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"
 
 
-def account(grant: str, allow: str, deny: str = "iam:CreateUser") -> Account:
+def account(grant: str, allow: str, deny: str = "iam:CreateUser", keys: str = "") -> Account:
     """The account of a team whose one duty has one grant."""
-    return compiled(DUTY.format(grant=grant, allow=allow, deny=deny)).accounts[0]
+    return compiled(DUTY.format(grant=grant, allow=allow, deny=deny, keys=keys)).accounts[0]
 
 
-def granted(grant: str, allow: str, deny: str = "iam:CreateUser") -> Statement:
+def granted(grant: str, allow: str, deny: str = "iam:CreateUser", keys: str = "") -> Statement:
     """The one statement of that duty."""
-    statements = account(grant, allow, deny).policy("team-team").policy.statements
+    statements = account(grant, allow, deny, keys).policy("team-team").policy.statements
     assert len(statements) == 1
     return statements[0]
 
@@ -45,17 +45,13 @@ def test_when_becomes_conditions() -> None:
         "{mfa: 15m, from: [203.0.113.0/24], since: 2026-01-01, until: 2099-12-31, regions: [eu-west-1, eu-north-1], "
         "resource_tags: {team: web, stage: 'dev-*'}, conditions: {StringLike: {aws:PrincipalTag/stage: ['a*', b]}}}"
     )
-    config = DUTY.format(
-        grant=f'{{actions: [ec2:StartInstances], resources: {{instance: "*"}}, when: {when}}}',
-        allow=f"ec2:StartInstances on {INSTANCE}",
-        deny="iam:CreateUser",
+    keys = (
+        ", when: {aws:SourceIp: 203.0.113.7, aws:CurrentTime: 2030-01-01T00:00:00Z, aws:RequestedRegion: eu-west-1, "
+        "aws:ResourceTag/team: web, aws:ResourceTag/stage: dev-1, aws:PrincipalTag/stage: b}"
     )
-    checked = compile_text(BASE + config)
-    # A request of a test carries no tags: what the duty expects is not allowed, and said so.
-    assert [d.name for d in checked.diagnostics] == ["broken-expectation"]
-    assert checked.value is not None
-    conditions = checked.value.accounts[0].policy("team-team").policy.statements[0].conditions
-    assert conditions == (
+    grant = f'{{actions: [ec2:StartInstances], resources: {{instance: "*"}}, when: {when}}}'
+    statement = granted(grant, f"ec2:StartInstances on {INSTANCE}", keys=keys)
+    assert statement.conditions == (
         Condition("Bool", "aws:MultiFactorAuthPresent", ("true",)),
         Condition("DateGreaterThanEquals", "aws:CurrentTime", ("2026-01-01T00:00:00Z",)),
         Condition("DateLessThan", "aws:CurrentTime", ("2100-01-01T00:00:00Z",)),
@@ -97,6 +93,8 @@ def test_pass_names_roles_and_services() -> None:
     found = granted(
         "{pass: [role/app/web-*, web-server], to: [ec2, ecs-tasks]}",
         allow="iam:PassRole on arn:aws:iam::111122223333:role/app/web-1",
+        deny="iam:PassRole on arn:aws:iam::111122223333:role/app/web-1",
+        keys=", when: {iam:PassedToService: ec2.amazonaws.com}",
     )
     arn = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role"
     assert found.sid == "OwnPassRole"
@@ -172,7 +170,11 @@ duties:
   pass-to-servers:
     summary: Give servers their role
     grants: [{pass: [role/app/*], to: [ec2]}]
-    expect: [{allow: "iam:PassRole on arn:aws:iam::111122223333:role/app/x"}, {deny: "iam:CreateRole"}]
+    expect:
+      - allow: iam:PassRole on arn:aws:iam::111122223333:role/app/x
+        when: {iam:PassedToService: ec2.amazonaws.com}
+      - deny: iam:PassRole on arn:aws:iam::111122223333:role/app/x
+        when: {iam:PassedToService: lambda.amazonaws.com}
 teams:
   team: {purpose: Do it, never: [pass-to-servers], members: [maria]}
 """
@@ -193,6 +195,7 @@ def test_a_waiver_accepts_a_finding() -> None:
         grant="{why: Carried over, statements: [{Effect: Allow, Action: 's3:PutObject', Resource: '*'}]}",
         allow="s3:PutObject on arn:aws:s3:::x/y",
         deny="iam:CreateUser",
+        keys="",
     )
     assert [d.name for d in compile_text(BASE + config).diagnostics] == ["wide-resource"]
     for subject in ("team team", "duty own"):
