@@ -10,12 +10,15 @@ from math import prod
 
 from dutybound import catalog
 from dutybound.config import PARAMETER, parameters_in
-from dutybound.diagnostic import Diagnostic, Span, Text, did_you_mean, quoted
+from dutybound.diagnostic import Diagnostic, Severity, Span, Text, did_you_mean, quoted
 from dutybound.policy import ACCOUNT, PARTITION, Origin
 
 MOST_RESOURCES = 1000
 """Resources that one text of a grant may give: far more than policies can hold."""
 BOUNDARY_ARN = f"arn:{PARTITION}:iam::{ACCOUNT}:policy/baseline/workload-boundary"
+_IAM_TAKES = frozenset(
+    {"foreign-resource", "open-set-condition", "unsupported-condition", "weak-mfa-condition", "wrong-operator"}
+)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -62,12 +65,16 @@ class Asked:
     found: list[Diagnostic]
     scope: Scope = field(default_factory=Scope)
     findings: list[Finding] = field(default_factory=list)
+    lenient: bool = False
+    """Whether what IAM takes, though it means something else than it seems to, is a warning: for raw statements."""
 
     def report(self, name: str, message: str, span: Span | None, hint: str = "") -> None:
         """Add a diagnostic of the duty; the same one at the same place only once."""
         # A text that stands in several resources of a grant is wrong once.
         if not any(d.name == name and d.span == span and span is not None for d in self.found):
-            self.found.append(Diagnostic(name, f"duty {quoted(self.duty)}: {message}", span, hint))
+            severity: Severity = "warning" if self.lenient and name in _IAM_TAKES else "error"
+            message = f"duty {quoted(self.duty)}: {message}"
+            self.found.append(Diagnostic(name, message, span, hint, severity=severity))
 
     def substituted(self, text: Text) -> Iterator[Text]:
         """The text with its parameters and placeholders filled in, once for each combination of their values."""

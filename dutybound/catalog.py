@@ -144,8 +144,9 @@ def service_keys(prefix: str) -> Mapping[str, str]:
 
 
 def service_key(prefix: str, name: str) -> str | None:
-    """The type of a condition key of a service, or None."""
-    return _key_type(service_keys(prefix), name)
+    """The type of a condition key of a service, or None. Some keys begin otherwise than their service's actions."""
+    near = [prefix] if prefix in services() else _facts("unassociatedConditions").get(prefix, [])
+    return next((kind for p in near if p in services() and (kind := _key_type(service_keys(p), name))), None)
 
 
 def _key_type(keys: Mapping[str, str], name: str) -> str | None:
@@ -185,9 +186,12 @@ def action_keys(action: Action) -> ActionKeys:
 
 @cache
 def _keys_of_actions(prefix: str) -> Mapping[str, ActionKeys]:
+    # A key may stand with the action, with the action on a type, or with the type itself.
+    of_type = {t["key"]: frozenset(t.get("conditionKeys") or ()) for t in _facts("resourceTypes", prefix).values()}
     return {
         name: ActionKeys(
-            frozenset(row["conditionKeys"]), {t["name"]: frozenset(t["conditionKeys"]) for t in row["resourceTypes"]}
+            frozenset(row["conditionKeys"]),
+            {t["name"]: frozenset(t["conditionKeys"]) | of_type.get(t["name"], set()) for t in row["resourceTypes"]},
         )
         for name, row in _facts("actions", prefix).items()
     }

@@ -121,6 +121,31 @@ def _described(name: str) -> str:
     return "\n".join(lines)
 
 
+@cli.command("import-policy")
+@click.argument("file", type=click.Path(path_type=Path, readable=False, allow_dash=True))
+@click.option("--name", default="carried-over", show_default=True, help="What the duty is called.")
+def import_policy(file: Path, name: str) -> None:
+    """Turn an IAM policy into a duty, and print it as YAML.
+
+    FILE is a policy document in JSON, alone or as 'aws iam get-policy-version' prints it; '-' reads it from stdin. The
+    duty means the same: that is checked for every action. Exits with 1 for what cannot be carried over.
+    """
+    from dutybound.carry import NotCarried, carried
+
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        made = carried(json.loads(text), name, "a policy" if str(file) == "-" else file.name)
+    except (OSError, UnicodeDecodeError, RecursionError, json.JSONDecodeError, NotCarried) as error:
+        reason = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
+        click.echo(f"error[not-carried-over]: {file}: {reason}", err=True)
+        raise SystemExit(FINDINGS) from None
+    for note in made.notes:
+        click.echo(f"left out: {note}", err=True)
+    for doubt in made.doubts:
+        click.echo(f"warning: {doubt}", err=True)
+    click.echo(made.yaml, nl=False)
+
+
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema (2020-12) of a configuration, for editors."""

@@ -43,12 +43,16 @@ class Word:
     """Whether a number is taken by its text: for ids made of digits."""
     booleans: bool = False
     """Whether true and false are taken as text: for what IAM compares as text."""
+    empty: bool = False
+    """Whether a text without a character is one."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._checker())
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        text = {"type": "string", "pattern": f"^(?:{self.pattern})$", "minLength": 1, "maxLength": self.longest}
+        shortest = 0 if self.empty else 1
+        pattern = f"^(?:{self.pattern})$"
+        text = {"type": "string", "pattern": pattern, "minLength": shortest, "maxLength": self.longest}
         return {"anyOf": [text, {"type": "integer"}, {"type": "boolean"}]} if self.booleans else text
 
     def _checker(self) -> Callable[[object], Text]:
@@ -61,7 +65,7 @@ class Word:
                 value = Text(value.text, getattr(value, "span", None))
             if not isinstance(value, str):
                 raise PydanticCustomError("wrong-type", "expected text")
-            if not value:
+            if not value and not self.empty:
                 raise PydanticCustomError("invalid-value", "it is empty")
             if len(value) > self.longest:
                 message = "it is {length} characters long; {longest} is the limit"
@@ -207,7 +211,7 @@ ConditionOperator = Annotated[
 ]
 ConditionValue = Annotated[
     Text,
-    Word(r"(?:[ !#-\[\]-z|~]|\$?\{[^{}\"\\]*\})+", 1024, "a value is printable ASCII without quotes", True, True),
+    Word(r"(?:[ !#-\[\]-z|~]|\$?\{[^{}\"\\]*\})*", 1024, "a value is printable ASCII without quotes", True, True, True),
 ]
 RawAction = Annotated[
     Text, Word(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9_*?-]+", 192, "an action is written as in 's3:GetObject' or 's3:Get*'")

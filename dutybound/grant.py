@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dutybound import catalog
 from dutybound.asked import Asked, Finding, Scope
@@ -311,6 +311,7 @@ def _service_principal(text: Text, asked: Asked) -> str | None:
 
 
 def _raw_statements(grant: StatementGrant, asked: Asked) -> Iterator[Statement]:
+    asked = replace(asked, lenient=True)
     for number, raw in enumerate(grant.statements, 1):
         actions = _raw_actions(raw.action or raw.not_action or (), asked)
         resources = _raw_resources(raw.resource or raw.not_resource or (), actions, asked)
@@ -352,18 +353,19 @@ def _raw_resources(texts: Iterable[Text], actions: Iterable[Action], asked: Aske
     for text in asked.all_substituted(texts):
         if not asked.variables_known(text):
             continue
-        if text != "*" and (why := _not_an_arn(text, formats)):
-            asked.report("wrong-resource", f"{quoted(text)} {why}", text.span, "write '*' or a whole ARN")
+        if text != "*":
+            _check_arn(text, formats, asked)
         out.add(str(text))
     return tuple(sorted(out))
 
 
-def _not_an_arn(text: Text, formats: Iterable[ResourceType]) -> str:
+def _check_arn(text: Text, formats: Iterable[ResourceType], asked: Asked) -> None:
     if len(filled(text, "").split(":", 5)) < 6 or not text.startswith("arn:"):
-        return "is neither '*' nor an ARN of six parts"
-    if formats and not any(_matches_format(text, type_.arn) for type_ in formats):
-        return f"is no resource of {' or '.join(sorted({t.service for t in formats})[:3])}"
-    return ""
+        message = f"{quoted(text)} is neither '*' nor an ARN of six parts"
+        asked.report("wrong-resource", message, text.span, "write '*' or a whole ARN")
+    elif formats and not any(matches_format(text, type_.arn) for type_ in formats):
+        message = f"{quoted(text)} is no resource of {' or '.join(sorted({t.service for t in formats})[:3])}"
+        asked.report("foreign-resource", message, text.span, "remove it, or name the action that it is for")
 
 
 def _raw_findings(raw: RawStatement, actions: list[Action], asked: Asked) -> None:
@@ -435,14 +437,14 @@ def _arn(type_: ResourceType, text: Text, asked: Asked) -> str | None:
 
 def _whole_arn(type_: ResourceType, text: Text, asked: Asked) -> str | None:
     """An ARN that a user wrote in full, if the type's format allows it."""
-    if _matches_format(text, type_.arn):
+    if matches_format(text, type_.arn):
         return str(text)
     message = f"{quoted(text)} is no ARN of a {type_.name} of {type_.service}"
     asked.report("wrong-resource", message, text.span, f"it looks like '{_shape(type_.arn)}'")
     return None
 
 
-def _matches_format(text: str, format_: str) -> bool:
+def matches_format(text: str, format_: str) -> bool:
     """Whether an ARN with wildcards can be one of a format of the reference.
 
     Part by part, since a `*` that stands for an account must not reach over the colons of the format.

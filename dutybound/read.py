@@ -120,11 +120,16 @@ def library_duty(name: str) -> Duty:
     loaded = source.loads(_library_folder().joinpath(f"{name}.yaml").read_text(encoding="utf-8"), path)
     found = list(loaded.diagnostics)
     if loaded.value is not None:
-        shaped = _shaped(Duty, loaded.value, ("duties", name))
+        shaped = shaped_duty(loaded.value, name)
         found += shaped.diagnostics
         if shaped.value is not None and not found:
             return shaped.value
     raise ValueError(f"{path}: {'; '.join(d.message for d in found)}")
+
+
+def shaped_duty(tree: Fields, name: str) -> Checked[Duty]:
+    """A duty called `name` from its mapping, as far as its shape goes. Raises nothing for bad input."""
+    return _shaped(Duty, tree, ("duties", name))
 
 
 def _library_folder() -> Any:

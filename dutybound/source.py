@@ -111,6 +111,13 @@ def load(path: Path) -> Checked[Fields]:
     return Checked(_merged(loaded, found), in_order(found))
 
 
+def dumped(tree: object) -> str:
+    """YAML text of plain mappings, lists and scalars, keys in the order given: the opposite of `loads`."""
+    return yaml.dump(
+        tree, Dumper=yaml.SafeDumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
+
+
 def loads(text: str, path: str) -> Checked[Fields]:
     """Read YAML text as if it stood in a file of that path."""
     return _parsed(text, path, [MAX_VALUES])

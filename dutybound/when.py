@@ -202,7 +202,7 @@ def condition_key_type(key: str) -> str | None:
     """The type of a condition key (`String`, `ArrayOfString`, `Bool` …), or None if no service knows it."""
     kind = catalog.global_key(key)
     prefix = key.partition(":")[0].lower()
-    if kind is None and prefix in catalog.services():
+    if kind is None:
         kind = catalog.service_key(prefix, key)
     if kind is None and prefix == "aws":
         kind = next((k for t, k in _TAG_KEYS.items() if key.lower().startswith(t.lower())), None)
@@ -227,7 +227,7 @@ def _fits(operator: Text, key: Text, values: Iterable[Text], asked: Asked) -> bo
         message = f"{key} holds several values, and {operator} compares one"
         hint = f"write 'ForAnyValue:{operator}' or 'ForAllValues:{operator}'"
         asked.report("wrong-operator", message, operator.span, hint)
-        return False
+        return asked.lenient
     if kind.removeprefix("ArrayOf") not in OPERATORS[name]:
         message = f"{operator} does not compare {key}, which is of the type {kind}"
         asked.report("wrong-operator", message, operator.span, _fitting(kind))
