@@ -121,7 +121,7 @@ def test_what_is_written_by_hand_names_policies() -> None:
 
 
 def test_the_files_are_those_of_moto() -> None:
-    """The shipped files say what the pinned moto says; compared by meaning, since zlib's bytes differ by its version."""
+    """The shipped files say what the pinned moto says; compared by meaning, since bytes differ by zlib."""
     source = managed_policies.source()
     if source is None:
         pytest.skip(f"{managed_policies.MOTO} is not here; python -m tools.managed_policies installs it in build/moto")
