@@ -8,7 +8,10 @@ import pytest
 
 from dutybound import broad
 from dutybound.broad import breadth, broad_because
+from dutybound.config import Duty, ManagedGrant
+from dutybound.diagnostic import Diagnostic, Text
 from dutybound.evaluate import Request, decide
+from dutybound.grant import duty_access, example_use
 from dutybound.managed import managed_policy, names
 from dutybound.policy import parse
 from tools import managed_policies
@@ -55,6 +58,24 @@ def test_policies_of_services_are_refused() -> None:
     assert managed_policy("AutoScalingServiceRolePolicy").refused
     assert not managed_policy("S3UnlockBucketPolicy").attachable
     assert managed_policy("AWSLambdaBasicExecutionRole").attachable
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("job-function/Biling", "unknown-managed-policy", "did you mean 'Billing'?"),
+        ("Qqqqqqqqqqqqq", "unknown-managed-policy", "AWS Managed Policy Reference"),
+        ("AutoScalingServiceRolePolicy", "unattachable-policy", "name another policy"),
+    ],
+)
+def test_a_grant_of_what_cannot_be_given(name: str, code: str, words: str) -> None:
+    """The error says what is wrong and, where a name is near, which one was meant."""
+    grant = ManagedGrant.model_construct(managed=Text(name), why=Text("A reason"))
+    duty = Duty.model_construct(summary=Text("A duty"), grants=(grant,), parameters={}, expect=())
+    found: list[Diagnostic] = []
+    assert duty_access(example_use("bills", duty), duty, found).managed == ()
+    assert [d.name for d in found] == [code]
+    assert words in found[0].hint
 
 
 def test_the_judge_knows_what_they_mean() -> None:
