@@ -53,7 +53,7 @@ def document(policy: Policy, account_id: str) -> Document:
 
 
 def _attached(own: Iterable[str], of_aws: Iterable[str]) -> list[str]:
-    return sorted([*own, *(f"{name.rsplit('/', 1)[-1]} (AWS)" for name in of_aws)])
+    return sorted([*own, *(f"{id_} (AWS)" for id_ in of_aws)])
 
 
 def _expected_role(role: Role, tags: Mapping[str, str], account_id: str) -> dict[str, Any]:
@@ -168,7 +168,8 @@ def _tags(entity: Mapping[str, Any]) -> dict[str, str]:
 
 def _names(attached: Iterable[Mapping[str, str]]) -> list[str]:
     own = [p["PolicyName"] for p in attached if not p["PolicyArn"].startswith(_OF_AWS)]
-    return _attached(own, [p["PolicyName"] for p in attached if p["PolicyArn"].startswith(_OF_AWS)])
+    arns = [p["PolicyArn"] for p in attached]
+    return _attached(own, [arn.removeprefix(_OF_AWS) for arn in arns if arn.startswith(_OF_AWS)])
 
 
 def _topics(emulator: Emulator, region: str) -> Iterator[tuple[str, dict[str, Any]]]:

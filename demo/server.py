@@ -29,7 +29,7 @@ import boto3
 from botocore.config import Config
 
 from demo import DemoError, require_ministack
-from dutybound import catalog
+from dutybound import managed
 
 ROOT = Path(__file__).absolute().parent.parent
 START_SECONDS = 60
@@ -119,7 +119,7 @@ def _bare_environment(environment: Mapping[str, str]) -> Iterator[None]:
 def running(account: str = "123456789012", region: str = "eu-west-1") -> Iterator[Emulator]:
     """An emulator for as long as the block runs, its data gone afterwards, however the block ends.
 
-    It knows the AWS managed policies of Dutybound's catalogue, beside those that ministack brings. Raises DemoError if
+    It knows the AWS managed policies that Dutybound carries, beside those that ministack brings. Raises DemoError if
     the emulator is not the pinned one or does not start. SIGTERM ends the block as SystemExit(143).
     """
     require_ministack()
@@ -135,8 +135,8 @@ def running(account: str = "123456789012", region: str = "eu-west-1") -> Iterato
         )
         require_loopback(emulator.url)
         published = directory / "managed-policies.json"
-        documents = catalog.aws_managed_policies()
-        published.write_text(json.dumps({f"arn:aws:iam::aws:policy/{name}": documents[name] for name in documents}))
+        policies = [managed.managed_policy(name) for name in managed.names()]
+        published.write_text(json.dumps({policy.arn(): policy.document for policy in policies}))
         with _serving(emulator, port, published):
             yield emulator
 

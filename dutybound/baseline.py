@@ -45,7 +45,9 @@ class ManagedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An IAM group of people. `policies` are customer managed policies by name, `managed` those of AWS by name."""
+    """An IAM group of people. `policies` are customer managed policies by name, `managed` those of AWS by id: the end
+    of the ARN, such as `job-function/Billing`.
+    """
 
     logical_id: str
     stack: StackName

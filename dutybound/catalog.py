@@ -214,12 +214,6 @@ def service_principals() -> Mapping[str, ServicePrincipal]:
 
 
 @cache
-def aws_managed_policies() -> Mapping[str, Mapping[str, Any]]:
-    """The documents of the AWS managed policies that the library uses, by name."""
-    return {name: row["document"] for name, row in _overlay("aws-managed-policies.json")["policies"].items()}
-
-
-@cache
 def regions() -> tuple[str, ...]:
     """The names of the AWS Regions, sorted."""
     return tuple(_overlay("regions.json")["regions"])

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from dutybound import catalog
 from dutybound.baseline import Account, Group, Role
-from dutybound.policy import LITERAL, Condition, Policy, Statement, filled, glob, parse
+from dutybound.managed import managed_policy
+from dutybound.policy import LITERAL, Condition, Policy, Statement, filled, glob
 
 Outcome = Literal["allowed", "denied", "unknown"]
 Values = tuple[str, ...]
@@ -120,11 +120,10 @@ def policies_of(
         raise KeyError(name)
     holders += [g for u in users for g in account.groups if g.name in u.groups]
     customer = {p for holder in holders for p in holder.policies}
-    managed = {m for holder in holders for m in holder.managed}
+    of_aws = {m for holder in holders for m in holder.managed}
     by_name = {p.name: p.policy for p in account.policies}
-    documents = catalog.aws_managed_policies()
     own = [in_account(by_name[p], account_id, partition) for p in sorted(customer)]
-    return (*own, *(parse(dict(documents[m])) for m in sorted(managed)))
+    return (*own, *(managed_policy(m).policy for m in sorted(of_aws)))
 
 
 def in_account(policy: Policy, account_id: str, partition: str = "aws") -> Policy:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from dutybound import catalog
+from dutybound import catalog, managed
 from dutybound.asked import Asked, Finding, Scope
 from dutybound.baseline import camel
 from dutybound.catalog import Action, ResourceType
@@ -33,7 +33,7 @@ LOOKING = frozenset({"list", "read"})
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one holder gets from duties: statements, AWS managed policies by name, and what a waiver must accept."""
+    """What one holder gets from duties: statements, AWS managed policies by id, and what a waiver must accept."""
 
     statements: tuple[Statement, ...]
     managed: tuple[str, ...]
@@ -43,7 +43,7 @@ class Access:
 def duty_access(use: DutyUse, duty: Duty, found: list[Diagnostic], scope: Scope | None = None) -> Access:
     """The access that one use of a duty gives within a configuration's `scope`. Errors are added to `found`."""
     statements: list[Statement] = []
-    managed: list[str] = []
+    of_aws: list[str] = []
     findings: list[Finding] = []
     values = {str(name): given for name, given in use.parameters.items()}
     for grant in duty.grants:
@@ -51,7 +51,7 @@ def duty_access(use: DutyUse, duty: Duty, found: list[Diagnostic], scope: Scope 
         asked = Asked(str(use.name), values, origin, found, scope or Scope(), findings)
         match grant:
             case ManagedGrant():
-                managed += _managed(grant, asked)
+                of_aws += _managed(grant, asked)
             case LevelGrant():
                 statements += _level_statements(grant, asked)
             case ActionGrant():
@@ -60,7 +60,7 @@ def duty_access(use: DutyUse, duty: Duty, found: list[Diagnostic], scope: Scope 
                 statements += _pass_statements(grant, asked)
             case StatementGrant():
                 statements += _raw_statements(grant, asked)
-    return Access(tuple(statements), tuple(managed), tuple(findings))
+    return Access(tuple(statements), tuple(of_aws), tuple(findings))
 
 
 def example_use(name: str, duty: Duty) -> DutyUse:
@@ -69,13 +69,19 @@ def example_use(name: str, duty: Duty) -> DutyUse:
 
 
 def _managed(grant: ManagedGrant, asked: Asked) -> list[str]:
-    if grant.managed in catalog.aws_managed_policies():
-        return [str(grant.managed)]
-    known = list(catalog.aws_managed_policies())
-    hint = did_you_mean(grant.managed, known) or f"supported now: {', '.join(known)}"
-    message = f"the AWS managed policy {quoted(grant.managed)} is not supported yet"
-    asked.report("not-supported-yet", message, grant.managed.span, hint)
-    return []
+    name, span = grant.managed, grant.managed.span
+    try:
+        policy = managed.managed_policy(name)
+    except KeyError:
+        near = did_you_mean(name.rpartition("/")[2], managed.names())
+        hint = near or "the AWS Managed Policy Reference has their names"
+        asked.report("unknown-managed-policy", f"there is no AWS managed policy {quoted(name)}", span, hint)
+        return []
+    if not policy.attachable:
+        message = f"the AWS managed policy {quoted(name)} cannot be given: {policy.refused}"
+        asked.report("unattachable-policy", message, span, "name another policy, or the actions that are needed")
+        return []
+    return [policy.id]
 
 
 def _level_statements(grant: LevelGrant, asked: Asked) -> Iterator[Statement]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dutybound import catalog
 from dutybound.asked import Scope
 from dutybound.config import Duty, Expectation
 from dutybound.diagnostic import Diagnostic, did_you_mean, quoted
 from dutybound.evaluate import Decision, Judge, Request, in_account
 from dutybound.grant import Access, duty_access, example_use, unknown_action_hint
 from dutybound.lower import scope_of
-from dutybound.policy import Policy, parse
+from dutybound.managed import managed_policy
+from dutybound.policy import Policy
 from dutybound.read import Reading
 from dutybound.when import condition_key_type, near_keys
 
@@ -79,9 +79,8 @@ def judged(
         "aws:PrincipalArn": _EXAMPLE,
         **(when or {}),
     }
-    documents = catalog.aws_managed_policies()
     policies = [in_account(Policy(access.statements), EXAMPLE_ACCOUNT)]
-    policies += [parse(dict(documents[name])) for name in access.managed]
+    policies += [managed_policy(id_).policy for id_ in access.managed]
     judge = Judge(policies)
     decision = judge.decide(Request(_EXAMPLE, action, resource or "*", context))
     somewhere = tuple(s for s in judge.naming(action) if s.effect == "Allow")

@@ -14,6 +14,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from dutybound.baseline import Account, Alarm, Baseline, Group, ManagedPolicy, Role, Rule, Stack, User
+from dutybound.managed import arn
 from dutybound.policy import PARTITION
 
 _FILLED_IN = "${AWS::"
@@ -68,7 +69,7 @@ class BaselineStacks(Construct):
         return made
 
     def _arns(self, policies: Sequence[str], managed: Sequence[str]) -> list[str]:
-        aws = [_text(f"arn:{PARTITION}:iam::aws:policy/{name}") for name in managed]
+        aws = [_text(arn(id_, PARTITION)) for id_ in managed]
         return [*(self.policies[name].ref for name in policies), *aws]
 
     def _group(self, group: Group) -> iam.CfnGroup:

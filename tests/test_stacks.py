@@ -100,11 +100,11 @@ def test_policies(templates: dict[str, Template], baseline: Baseline) -> None:
 
 
 def attached(properties: Template, stack: str, account: Account) -> tuple[set[str], set[str]]:
-    """The customer managed and the AWS managed policies that a group or role lists, by name."""
+    """The customer managed and the AWS managed policies that a group or role lists, by name and id."""
     names = {(p.stack, p.logical_id): p.name for p in account.policies}
     arns = properties.get("ManagedPolicyArns", [])
     ours = {names[(stack, a["Ref"])] for a in arns if "Ref" in a}
-    aws = {a["Fn::Sub"].rpartition("/")[2] for a in arns if "Fn::Sub" in a}
+    aws = {a["Fn::Sub"].partition(":policy/")[2] for a in arns if "Fn::Sub" in a}
     return ours, aws
 
 
