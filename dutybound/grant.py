@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from dutybound import catalog, managed
 from dutybound.asked import Asked, Finding, Scope
 from dutybound.baseline import camel
+from dutybound.broad import broad_because
 from dutybound.catalog import Action, ResourceType
 from dutybound.config import (
     ActionGrant,
@@ -26,6 +27,7 @@ from dutybound.config import (
 )
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, filled, glob
+from dutybound.read import library
 from dutybound.when import block_conditions, carried, conditions_of
 
 LOOKING = frozenset({"list", "read"})
@@ -81,6 +83,10 @@ def _managed(grant: ManagedGrant, asked: Asked) -> list[str]:
         message = f"the AWS managed policy {quoted(name)} cannot be given: {policy.refused}"
         asked.report("unattachable-policy", message, span, "name another policy, or the actions that are needed")
         return []
+    # The library's own use of one is reviewed with it; there is none but `administer`.
+    if asked.duty not in library() and (because := broad_because(policy)):
+        hint = "name duties instead, or a narrower policy"
+        asked.findings.append(Finding("broad-managed-policy", asked.duty, f"{policy.name} {because}", span, hint))
     return [policy.id]
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dutybound import carry, catalog
+from dutybound import carry, catalog, managed
 from dutybound.carry import NotCarried, carried
 from dutybound.cli import cli
 from dutybound.compiler import compile_text
@@ -130,6 +130,17 @@ def test_any_policy_keeps_its_meaning(statements: list[dict[str, Any]]) -> None:
     reason = ""
     try:
         assert carried(policy(*statements), "old", "old.json").yaml.startswith("duties:\n  old:\n")
+    except NotCarried as refusal:
+        reason = str(refusal)
+    assert reason in ("", "nothing in the policy has a meaning in the IAM service reference")
+
+
+@pytest.mark.parametrize("name", managed.names()[::60])
+def test_aws_managed_policies_can_be_carried_over(name: str) -> None:
+    """Real policies, every sixtieth: whatever becomes a duty means the same."""
+    reason = ""
+    try:
+        assert "grants:" in carried(managed.managed_policy(name).document, "old", name).yaml
     except NotCarried as refusal:
         reason = str(refusal)
     assert reason in ("", "nothing in the policy has a meaning in the IAM service reference")
