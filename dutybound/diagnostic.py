@@ -1,7 +1,7 @@
 """What is wrong, where, and what to do about it.
 
-Every stage returns `Checked`: its value and all the diagnostics it found. Nothing here reads files or knows the
-language; a `Span` carries the text it points into, so rendering needs no second look at the disk.
+Every stage returns `Checked`: its value and all the diagnostics it found. Nothing here reads a user's files or knows
+the language; a `Span` carries the text it points into, so rendering needs no second look at the disk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from importlib import resources
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 T = TypeVar("T")
@@ -231,7 +232,7 @@ def as_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
             place = {"artifactLocation": {"uri": quote(d.span.source.path)}, "region": region}
             result["locations"] = [{"physicalLocation": place}]
         results.append(result)
-    rules = [{"id": name} for name in sorted({d.name for d in found})]
+    rules = [_rule(name) for name in sorted({d.name for d in found})]
     driver = {"name": "dutybound", "version": version, "rules": rules}
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -239,3 +240,18 @@ def as_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
         "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
     }
     return json.dumps(log, indent=2, ensure_ascii=False)
+
+
+def _rule(name: str) -> dict[str, object]:
+    """What SARIF says of a rule, from its page. `helpUri` would have to be absolute: the page has no address yet."""
+    page = json.loads(resources.files("dutybound").joinpath("data", "diagnostics.json").read_text(encoding="utf-8"))
+    rule: dict[str, Any] = {"id": name, "name": "".join(map(str.capitalize, name.split("-")))}
+    if name in page:
+        says, why = page[name]["says"], page[name]["why"]
+        where = f"See docs/diagnostics/{name}.md for a bad and a good example."
+        rule |= {
+            "shortDescription": {"text": says},
+            "fullDescription": {"text": f"{says} {why}"},
+            "help": {"text": f"{why} {where}"},
+        }
+    return rule

@@ -7,11 +7,16 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from dutybound import __version__
+from dutybound.cli import cli
+from dutybound.compiler import compile_path
+from dutybound.diagnostic import Diagnostic
 from tests.conftest import ROOT
 
 COMMAND = [sys.executable, "-c", "from dutybound.cli import main; main()"]
@@ -63,6 +68,54 @@ def test_formats_for_machines(tmp_path: Path) -> None:
     )
     fine = run("check", "--format", "json")
     assert (fine.returncode, json.loads(fine.stdout)) == (0, [])
+
+
+def test_sarif_is_sarif(tmp_path: Path) -> None:
+    """The log keeps the schema of SARIF 2.1.0; each rule says what its page says, and links to no host."""
+    model = pytest.importorskip("pydantic_sarif.model", reason="it comes with requirements-dev.txt")
+    (tmp_path / "a b.yaml").write_text("version: 1\nteams: [a]\n", encoding="utf-8")
+    for path in ("a b.yaml", "nowhere"):
+        text = run("check", path, "--format", "sarif", cwd=tmp_path).stdout
+        model.StaticAnalysisResultsFormatSarifVersion210JsonSchema.model_validate_json(text)
+        (one,) = json.loads(text)["runs"]
+        rules = {rule["id"]: rule for rule in one["tool"]["driver"]["rules"]}
+        assert set(rules) == {result["ruleId"] for result in one["results"]}
+        for name, rule in rules.items():
+            assert rule["shortDescription"]["text"]
+            assert f"docs/diagnostics/{name}.md" in rule["help"]["text"]
+            assert "helpUri" not in rule
+
+
+WARNING = Diagnostic("old-word", "it is called duties now", severity="warning")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out"),
+    [
+        ([], 0, "no errors. 5 groups"),
+        (["--strict"], 1, "no errors. 5 groups"),
+        (["--format", "json"], 0, '"severity": "warning"'),
+        (["--format", "sarif"], 0, '"level": "warning"'),
+        (["--format", "github"], 0, "::warning title=old-word::it is called duties now"),
+        (["--format", "github", "--strict"], 1, "::warning title=old-word::"),
+    ],
+)
+def test_a_warning_alone_fails_only_when_asked(
+    arguments: list[str], code: int, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Warnings are shown in every format; exit 0 without --strict, 1 with it."""
+    checked = compile_path(ROOT / "config")
+    monkeypatch.setattr("dutybound.compiler.compile_path", lambda _path: replace(checked, diagnostics=(WARNING,)))
+    found = CliRunner().invoke(cli, ["check", *arguments])
+    assert found.exit_code == code, found.output
+    assert out in found.stdout
+    assert ("warning[old-word]" in found.stderr) == ("--format" not in arguments)
+    assert ("1 warning\n" in found.stderr) == ("--format" not in arguments)
+
+
+def test_strict_is_content_without_warnings() -> None:
+    """--strict changes nothing where there is nothing to say."""
+    assert run("check", "--strict").returncode == 0
 
 
 @pytest.mark.parametrize(
