@@ -116,13 +116,41 @@ def quoted(text: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the nearest known word, or an empty text when nothing is near."""
-    by_fold = {k.casefold(): k for k in sorted(known)}
-    folded = word[:256].casefold()
-    if folded in by_fold:
-        return f"did you mean '{by_fold[folded]}'?"
-    near = difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.6)
-    return f"did you mean '{by_fold[near[0]]}'?" if near else ""
+    """`did you mean 'x'?` for the nearest known word, or an empty text when nothing is near.
+
+    Case and `_` against `-` make no difference. Words before the last that both begin with (`manage-`, `s3:`) say
+    nothing: the rest must be alike too. Of equally near words the first in the alphabet is taken.
+    """
+    spelt = {_folded(k): k for k in sorted(known, reverse=True)}
+    folded = _folded(word[:256])
+    if folded in spelt:
+        return f"did you mean '{spelt[folded]}'?"
+    short = len(folded) <= _SHORT
+    near = difflib.get_close_matches(folded, spelt, n=8, cutoff=0.5 if short else 0.6)
+    likely = [k for k in near if _rests_alike(folded, k) and (not short or k[:1] == folded[:1])]
+    if not likely:
+        return ""
+    best = min(likely, key=lambda k: (-_likeness(folded, k), k))
+    return f"did you mean '{spelt[best]}'?"
+
+
+_SHORT = 4
+"""Letters up to which a word is like too many others: there the first letter must be right."""
+
+
+def _folded(word: str) -> str:
+    return word.casefold().replace("_", "-").strip()
+
+
+def _likeness(word: str, other: str) -> float:
+    # difflib keeps what it knows of the second: the order in which get_close_matches asks.
+    return difflib.SequenceMatcher(None, other, word).ratio()
+
+
+def _rests_alike(word: str, other: str) -> bool:
+    common = next((i for i, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+    start = max(word.rfind(c, 0, common) for c in "-:. ") + 1
+    return not start or _likeness(word[start:], other[start:]) >= 0.5
 
 
 def _width(text: str) -> int:

@@ -15,16 +15,21 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dutybound import catalog
 from dutybound.compiler import compile_path
-from dutybound.diagnostic import Diagnostic, render_all
+from dutybound.diagnostic import Diagnostic, did_you_mean, render_all
+from dutybound.read import library
 from tests.conftest import CASES, ROOT
 from tests.test_bad_input import BASE
 
@@ -237,3 +242,59 @@ def test_the_rules_in_the_wheel(golden: Callable[[Path, str], None]) -> None:
 
 def _plain(text: str) -> str:
     return text.replace("`", "'")
+
+
+# --- the nearest right word -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "nearest"),
+    [
+        ("purpos", ["purpose", "members"], "purpose"),
+        ("raed", ["list", "read", "write"], "read"),
+        ("Teams", ["teams", "roles"], "teams"),
+        ("break-glass", ["break_glass", "teams"], "break_glass"),
+        ("view_metrics", library(), "view-metrics"),
+        ("view-metric", library(), "view-metrics"),
+        ("ViewMetrics", library(), "view-metrics"),
+        ("storage", library(), "use-storage"),
+        ("use-bucket", library(), None),
+        ("eu-west-1a", catalog.regions(), "eu-west-1"),
+        ("eu_west_1", catalog.regions(), "eu-west-1"),
+        ("us-east", catalog.regions(), "us-east-1"),
+        ("us-est-1", catalog.regions(), "us-east-1"),
+        ("frankfurt", catalog.regions(), None),
+        ("s4", catalog.services(), "s3"),
+        ("ec3", catalog.services(), "ec2"),
+        ("lamda", catalog.services(), "lambda"),
+        ("dynamo_db", catalog.services(), "dynamodb"),
+        ("x" * 10_000, ["y"], None),
+        ("", ["y"], None),
+    ],
+)
+def test_did_you_mean(word: str, known: Sequence[str], nearest: str | None) -> None:
+    """The nearest word; none rather than a far one; the same whatever the order."""
+    wanted = f"did you mean '{nearest}'?" if nearest else ""
+    assert did_you_mean(word, known) == wanted
+    assert did_you_mean(word, reversed(known)) == wanted
+
+
+@given(st.data())
+def test_one_slip_is_understood(data: st.DataObject) -> None:
+    """A letter too few, two letters swapped, or '_' for '-', in any built-in duty's name: it is suggested itself."""
+    name = data.draw(st.sampled_from(library()))
+    at = data.draw(st.integers(0, len(name) - 2))
+    swapped = name[:at] + name[at + 1] + name[at] + name[at + 2 :]
+    for slip in (name[:at] + name[at + 1 :], swapped, name.replace("-", "_")):
+        suggested = re.findall(r"'(.*)'", did_you_mean(slip, library()))
+        assert suggested == [name] or (slip != name and slip.replace("_", "-") in library())
+
+
+def test_all_actions_are_searched_quickly() -> None:
+    """Among all 22,000 actions too: a configuration full of slips must not take minutes."""
+    every = [str(action) for action in catalog.actions_of("*:*")]
+    assert len(every) > 20_000
+    start = time.process_time()
+    assert did_you_mean("s3:GetObjct", every) == "did you mean 's3:GetObject'?"
+    assert did_you_mean("GetObjct", every) == "did you mean 's3:GetObject'?"
+    assert time.process_time() - start < 2
