@@ -121,7 +121,9 @@ ExternalId = Annotated[
         digits=True,
     ),
 ]
-RegionName = Annotated[Text, Word(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", 32, "it is not an AWS Region, such as 'eu-west-1'")]
+RegionName = Annotated[
+    Text, Word(r"[a-z]{2,}(-[a-z]+)+-[0-9]+[a-z]?", 32, "it is not an AWS Region, such as 'eu-west-1'")
+]
 ServiceName = Annotated[Text, Word(r"\*|[a-z0-9-]+", 64, "a service is written as in IAM actions, such as 's3'")]
 ResourceTypeName = Annotated[
     Text,
