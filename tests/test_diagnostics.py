@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dutybound import catalog
-from dutybound.compiler import compile_path
+from dutybound.compiler import compile_path, compile_text
 from dutybound.diagnostic import Diagnostic, did_you_mean, render_all
 from dutybound.read import library
 from tests.conftest import CASES, ROOT
@@ -41,9 +42,15 @@ ELSEWHERE = {
     "file-too-large": "tests/test_diagnostics.py::test_a_file_too_large",
     "no-configuration": "tests/test_cli.py::test_nothing_to_read",
     "too-many-break-glass-users": "tests/test_alarm.py::test_too_many_users_for_a_pattern",
+    "unknown-environment": "tests/test_diagnostics.py::test_an_unknown_environment",
     "unreadable-file": "tests/test_cli.py::test_nothing_to_read",
 }
 """Names that no YAML text on a page can show, and the test that covers each."""
+
+MADE = {"f'unknown-{kind}'": ("unknown-team", "unknown-role", "unknown-duty")}
+"""Names that the source puts together, and what they can be. One that is not among these fails the tests."""
+TODAY = date(2026, 12, 1)
+"""The day on which the examples are compiled: some of them have ended."""
 
 
 # --- the names in the source ----------------------------------------------------------------------------------------
@@ -53,7 +60,7 @@ ELSEWHERE = {
 def names_in_code() -> frozenset[str]:
     """Every name that the source gives to a diagnostic."""
     trees = [ast.parse(f.read_text(encoding="utf-8")) for f in sorted((ROOT / "dutybound").rglob("*.py"))]
-    reporters = {"Diagnostic": 0, "PydanticCustomError": 0}
+    reporters = {"Diagnostic": 0, "Finding": 0, "PydanticCustomError": 0}
     names: set[str] = set()
     size = 0
     while size != len(reporters):  # until nobody is found any more who hands a name on
@@ -110,7 +117,11 @@ def _values(given: ast.expr | None, function: ast.FunctionDef) -> Iterator[ast.e
 
 
 def _constants(given: ast.expr | None, function: ast.FunctionDef) -> Iterator[str]:
-    return (v.value for v in _values(given, function) if isinstance(v, ast.Constant) and isinstance(v.value, str))
+    for value in _values(given, function):
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            yield value.value
+        elif isinstance(value, ast.JoinedStr):
+            yield from MADE[ast.unparse(value)]
 
 
 def _words(given: ast.expr | None, function: ast.FunctionDef) -> Iterator[str]:
@@ -170,7 +181,7 @@ def compiled(block: tuple[str, str], folder: Path) -> tuple[Diagnostic, ...]:
     else:
         whole = kind == "yaml whole" or re.search(r"^version:", text, re.MULTILINE)
         file.write_text(text if whole else BASE + text, encoding="utf-8")
-    checked = compile_path(file)
+    checked = compile_path(file, today=TODAY)
     assert checked.failed == any(d.severity == "error" for d in checked.diagnostics)
     return checked.diagnostics
 
@@ -213,6 +224,13 @@ def test_a_file_too_large(tmp_path: Path) -> None:
     assert [d.name for d in compile_path(file).diagnostics] == ["file-too-large"]
     file.write_text(BASE + "#" * (9_999_999 - len(BASE)) + "\n", encoding="utf-8")
     assert compile_path(file).diagnostics == ()
+
+
+def test_an_unknown_environment() -> None:
+    """It is refused, with the nearest one that the configuration names."""
+    text = BASE + "teams:\n  a: {purpose: Build, in: {production: [view-servers]}}\n"
+    (found,) = compile_text(text, environment="prodution").diagnostics
+    assert (found.name, found.hint) == ("unknown-environment", "did you mean 'production'?")
 
 
 def test_the_index(golden: Callable[[Path, str], None]) -> None:
