@@ -7,17 +7,13 @@ import os
 import shlex
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from dutybound import __version__
-from dutybound.cli import cli
-from dutybound.compiler import compile_path
-from dutybound.diagnostic import Diagnostic
 from tests.conftest import ROOT
+from tests.test_bad_input import BASE
 
 COMMAND = [sys.executable, "-c", "from dutybound.cli import main; main()"]
 
@@ -86,31 +82,28 @@ def test_sarif_is_sarif(tmp_path: Path) -> None:
             assert "helpUri" not in rule
 
 
-WARNING = Diagnostic("old-word", "it is called duties now", severity="warning")
-
-
 @pytest.mark.parametrize(
-    ("arguments", "code", "out"),
+    ("arguments", "code", "out", "err"),
     [
-        ([], 0, "no errors. 5 groups"),
-        (["--strict"], 1, "no errors. 5 groups"),
-        (["--format", "json"], 0, '"severity": "warning"'),
-        (["--format", "sarif"], 0, '"level": "warning"'),
-        (["--format", "github"], 0, "::warning title=old-word::it is called duties now"),
-        (["--format", "github", "--strict"], 1, "::warning title=old-word::"),
+        ([], 0, "x.yaml: no errors. 2 groups", "warning[person-without-team]"),
+        (["--strict"], 1, "x.yaml: no errors. 2 groups", "1 warning\n"),
+        (["--format", "json"], 0, '"severity": "warning"', ""),
+        (["--format", "sarif"], 0, '"level": "warning"', ""),
+        (["--format", "github"], 0, "::warning title=person-without-team,file=x.yaml,line=6,col=3::", ""),
+        (["--format", "github", "--strict"], 1, "::warning title=person-without-team,", ""),
     ],
 )
 def test_a_warning_alone_fails_only_when_asked(
-    arguments: list[str], code: int, out: str, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], code: int, out: str, err: str, tmp_path: Path
 ) -> None:
     """Warnings are shown in every format; exit 0 without --strict, 1 with it."""
-    checked = compile_path(ROOT / "config")
-    monkeypatch.setattr("dutybound.compiler.compile_path", lambda _path: replace(checked, diagnostics=(WARNING,)))
-    found = CliRunner().invoke(cli, ["check", *arguments])
-    assert found.exit_code == code, found.output
+    text = BASE + "people:\n  maria: {}\n  tom: {}\nteams:\n  a: {purpose: Build, members: [maria]}\n"
+    (tmp_path / "x.yaml").write_text(text, encoding="utf-8")
+    found = run("check", "x.yaml", *arguments, cwd=tmp_path)
+    assert found.returncode == code, found
     assert out in found.stdout
-    assert ("warning[old-word]" in found.stderr) == ("--format" not in arguments)
-    assert ("1 warning\n" in found.stderr) == ("--format" not in arguments)
+    assert err in found.stderr
+    assert bool(found.stderr) == bool(err)
 
 
 def test_strict_is_content_without_warnings() -> None:
