@@ -77,7 +77,7 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
     if form == "json":
         click.echo(diagnostic.as_json(found))
     elif form == "sarif":
-        click.echo(diagnostic.as_sarif(found, __version__))
+        click.echo(diagnostic.as_sarif(found, __version__, path.as_posix()))
     elif form == "github" and found:
         click.echo(diagnostic.as_github(found))
     elif found:

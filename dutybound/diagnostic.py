@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 from urllib.parse import quote
 
 T = TypeVar("T")
@@ -244,8 +245,12 @@ def as_github(diagnostics: Iterable[Diagnostic]) -> str:
     return "\n".join(lines)
 
 
-def as_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
-    """A SARIF 2.1.0 log of one run, for code scanning; `version` is that of the tool."""
+def as_sarif(diagnostics: Iterable[Diagnostic], version: str, checked: str) -> str:
+    """A SARIF 2.1.0 log of one run, for code scanning; `version` is that of the tool.
+
+    `checked` is the path that was checked: what has no place of its own is put there, since code scanning wants one
+    for each result (GitHub Docs, "SARIF support for code scanning").
+    """
     found = in_order(diagnostics)
     results = []
     for d in found:
@@ -254,11 +259,12 @@ def as_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
             "level": d.severity,
             "message": {"text": ". ".join(filter(None, (d.message, d.hint, *d.notes)))},
         }
+        region: dict[str, int] = {"startLine": 1}
         if d.span:
             start, length = d.span.column, d.span.length
             region = {"startLine": d.span.line, "startColumn": start, "endColumn": start + length}
-            place = {"artifactLocation": {"uri": quote(d.span.source.path)}, "region": region}
-            result["locations"] = [{"physicalLocation": place}]
+        uri = quote(d.span.source.path if d.span else checked)
+        result["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}]
         results.append(result)
     rules = [_rule(name) for name in sorted({d.name for d in found})]
     driver = {"name": "dutybound", "version": version, "rules": rules}
@@ -272,14 +278,18 @@ def as_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
 
 def _rule(name: str) -> dict[str, object]:
     """What SARIF says of a rule, from its page. `helpUri` would have to be absolute: the page has no address yet."""
-    page = json.loads(resources.files("dutybound").joinpath("data", "diagnostics.json").read_text(encoding="utf-8"))
-    rule: dict[str, Any] = {"id": name, "name": "".join(map(str.capitalize, name.split("-")))}
-    if name in page:
-        says, why = page[name]["says"], page[name]["why"]
+    rule: dict[str, object] = {"id": name, "name": "".join(map(str.capitalize, name.split("-")))}
+    if page := _pages().get(name):
         where = f"See docs/diagnostics/{name}.md for a bad and a good example."
-        rule |= {
-            "shortDescription": {"text": says},
-            "fullDescription": {"text": f"{says} {why}"},
-            "help": {"text": f"{why} {where}"},
-        }
+        rule["shortDescription"] = {"text": page["says"]}
+        rule["fullDescription"] = {"text": f"{page['says']} {page['why']}"}
+        rule["help"] = {"text": f"{page['why']} {where}"}
     return rule
+
+
+@cache
+def _pages() -> Mapping[str, Mapping[str, str]]:
+    """What the page of each name says, and why; written by the test of the pages."""
+    file = resources.files("dutybound") / "data" / "diagnostics.json"
+    pages: Mapping[str, Mapping[str, str]] = json.loads(file.read_text(encoding="utf-8"))
+    return pages

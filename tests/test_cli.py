@@ -76,6 +76,10 @@ def test_sarif_is_sarif(tmp_path: Path) -> None:
         (one,) = json.loads(text)["runs"]
         rules = {rule["id"]: rule for rule in one["tool"]["driver"]["rules"]}
         assert set(rules) == {result["ruleId"] for result in one["results"]}
+        for result in one["results"]:
+            place = result["locations"][0]["physicalLocation"]
+            assert place["artifactLocation"]["uri"] == path.replace(" ", "%20")
+            assert place["region"]["startLine"] >= 1
         for name, rule in rules.items():
             assert rule["shortDescription"]["text"]
             assert f"docs/diagnostics/{name}.md" in rule["help"]["text"]
