@@ -100,9 +100,9 @@ def _summary(what: str, baseline: Baseline) -> str:
 
 def _watch(path: Path, environment: str | None) -> None:
     """Check, and check again after every save. Ctrl-C ends it with 130, so that nothing after it on the line runs."""
-    from dutybound.watch import saves
-
     try:
+        from dutybound.watch import saves
+
         for _ in saves(path):
             if sys.stdout.isatty():
                 click.clear()
