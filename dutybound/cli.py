@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells give it."""
 
 
 def today() -> date:
@@ -42,13 +45,26 @@ def cli() -> None:
     "form",
     type=click.Choice(["text", "json", "sarif", "github"]),
     default="text",
-    help="How errors are written: for people (on stderr), or for machines (on stdout).",
+    help="How findings are written: for people (on stderr), or for machines (on stdout).",
 )
-def check(path: Path, environment: str | None, form: str) -> None:
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--watch", is_flag=True, help="Check again whenever a file is saved, until Ctrl-C.")
+def check(path: Path, environment: str | None, form: str, strict: bool, watch: bool) -> None:
     """Compile a configuration and report what is wrong with it.
 
-    PATH is a folder or a file; without it, the folder config. Exits with 0 if all is well, 1 if there are errors.
+    PATH is a folder or a file; without it, the folder config. Exits with 0 if there are no errors (with --strict: and
+    no warnings), else with 1; --watch ends with 130, as whatever Ctrl-C ends.
     """
+    if watch and form != "text":
+        raise click.UsageError("--watch writes for people: it goes with --format text only")
+    if watch:
+        _watch(path, environment)
+    elif not _checked(path, environment, form, strict):
+        raise SystemExit(FINDINGS)
+
+
+def _checked(path: Path, environment: str | None, form: str = "text", strict: bool = False) -> bool:
+    """Check once and say what was found; True if all is well."""
     from dutybound import diagnostic
     from dutybound.compiler import compile_everywhere, compile_path
 
@@ -61,16 +77,17 @@ def check(path: Path, environment: str | None, form: str) -> None:
     if form == "json":
         click.echo(diagnostic.as_json(found))
     elif form == "sarif":
-        click.echo(diagnostic.as_sarif(found, __version__))
+        click.echo(diagnostic.as_sarif(found, __version__, path.as_posix()))
     elif form == "github" and found:
         click.echo(diagnostic.as_github(found))
     elif found:
         click.echo(diagnostic.render_all(found, paint=_colour(sys.stderr)), err=True)
     if any(one.failed for one in checked.values()):
-        raise SystemExit(FINDINGS)
+        return False
     for name, one in checked.items():
         if form == "text" and one.value is not None:
             click.echo(_summary(f"{path}{f' in {name}' if name else ''}", one.value))
+    return not (strict and found)
 
 
 def _summary(what: str, baseline: Baseline) -> str:
@@ -79,6 +96,21 @@ def _summary(what: str, baseline: Baseline) -> str:
         f"{what}: no errors. {len(account.groups)} groups, {len(account.users)} users, {len(account.roles)} roles, "
         f"{len(account.policies)} policies in {len(account.stacks)} stacks ({baseline.reference})"
     )
+
+
+def _watch(path: Path, environment: str | None) -> None:
+    """Check, and check again after every save. Ctrl-C ends it with 130, so that nothing after it on the line runs."""
+    try:
+        from dutybound.watch import saves
+
+        for _ in saves(path):
+            if sys.stdout.isatty():
+                click.clear()
+            click.echo(f"[{time.strftime('%H:%M:%S')}] checking {path}")
+            _checked(path, environment)
+            click.echo(f"[{time.strftime('%H:%M:%S')}] watching {path}; Ctrl-C ends")
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
 
 
 @cli.command()

@@ -125,7 +125,9 @@ ExternalId = Annotated[
         digits=True,
     ),
 ]
-RegionName = Annotated[Text, Word(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", 32, "it is not an AWS Region, such as 'eu-west-1'")]
+RegionName = Annotated[
+    Text, Word(r"[a-z]{2,}(-[a-z]+)+-[0-9]+[a-z]?", 32, "it is not an AWS Region, such as 'eu-west-1'")
+]
 ServiceName = Annotated[Text, Word(r"\*|[a-z0-9-]+", 64, "a service is written as in IAM actions, such as 's3'")]
 ResourceTypeName = Annotated[
     Text,
@@ -584,13 +586,20 @@ class RawStatement(Model):
     """A statement as IAM writes it."""
 
     sid: Sid | None = Field(None, alias="Sid", description="Follows the duty's name in the statement's Sid")
-    effect: Literal["Allow", "Deny"] = Field(alias="Effect", examples=["Allow"])
-    action: RawActions | None = Field(None, alias="Action", examples=["s3:GetObject"])
-    not_action: RawActions | None = Field(None, alias="NotAction")
-    resource: ResourceTexts | None = Field(None, alias="Resource", examples=["arn:aws:s3:::legacy/*"])
-    not_resource: ResourceTexts | None = Field(None, alias="NotResource")
+    effect: Literal["Allow", "Deny"] = Field(alias="Effect", description="Allow or Deny", examples=["Allow"])
+    action: RawActions | None = Field(
+        None, alias="Action", description="The actions it is about", examples=["s3:GetObject"]
+    )
+    not_action: RawActions | None = Field(None, alias="NotAction", description="Every action but these")
+    resource: ResourceTexts | None = Field(
+        None, alias="Resource", description="'*' or ARNs", examples=["arn:aws:s3:::legacy/*"]
+    )
+    not_resource: ResourceTexts | None = Field(None, alias="NotResource", description="Every resource but these ARNs")
     condition: dict[ConditionOperator, dict[ConditionKey, ConditionValues]] = Field(
-        default_factory=dict, alias="Condition", examples=[{"Bool": {"aws:MultiFactorAuthPresent": "true"}}]
+        default_factory=dict,
+        alias="Condition",
+        description="Operators, keys and values, as IAM writes them",
+        examples=[{"Bool": {"aws:MultiFactorAuthPresent": "true"}}],
     )
 
     @model_validator(mode="after")

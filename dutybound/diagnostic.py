@@ -1,7 +1,7 @@
 """What is wrong, where, and what to do about it.
 
-Every stage returns `Checked`: its value and all the diagnostics it found. Nothing here reads files or knows the
-language; a `Span` carries the text it points into, so rendering needs no second look at the disk.
+Every stage returns `Checked`: its value and all the diagnostics it found. Nothing here reads a user's files or knows
+the language; a `Span` carries the text it points into, so rendering needs no second look at the disk.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from typing import Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -115,13 +117,41 @@ def quoted(text: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the nearest known word, or an empty text when nothing is near."""
-    by_fold = {k.casefold(): k for k in sorted(known)}
-    folded = word[:256].casefold()
-    if folded in by_fold:
-        return f"did you mean '{by_fold[folded]}'?"
-    near = difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.6)
-    return f"did you mean '{by_fold[near[0]]}'?" if near else ""
+    """`did you mean 'x'?` for the nearest known word, or an empty text when nothing is near.
+
+    Case and `_` against `-` make no difference. Words before the last that both begin with (`manage-`, `s3:`) say
+    nothing: the rest must be alike too. Of equally near words the first in the alphabet is taken.
+    """
+    spelt = {_folded(k): k for k in sorted(known, reverse=True)}
+    folded = _folded(word[:256])
+    if folded in spelt:
+        return f"did you mean '{spelt[folded]}'?"
+    short = len(folded) <= _SHORT
+    near = difflib.get_close_matches(folded, spelt, n=8, cutoff=0.5 if short else 0.6)
+    likely = [k for k in near if _rests_alike(folded, k) and (not short or k[:1] == folded[:1])]
+    if not likely:
+        return ""
+    best = min(likely, key=lambda k: (-_likeness(folded, k), k))
+    return f"did you mean '{spelt[best]}'?"
+
+
+_SHORT = 4
+"""Letters up to which a word is like too many others: there the first letter must be right."""
+
+
+def _folded(word: str) -> str:
+    return word.casefold().replace("_", "-").strip()
+
+
+def _likeness(word: str, other: str) -> float:
+    # difflib keeps what it knows of the second: the order in which get_close_matches asks.
+    return difflib.SequenceMatcher(None, other, word).ratio()
+
+
+def _rests_alike(word: str, other: str) -> bool:
+    common = next((i for i, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+    start = max(word.rfind(c, 0, common) for c in "-:. ") + 1
+    return not start or _likeness(word[start:], other[start:]) >= 0.5
 
 
 def _width(text: str) -> int:
@@ -215,8 +245,12 @@ def as_github(diagnostics: Iterable[Diagnostic]) -> str:
     return "\n".join(lines)
 
 
-def as_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
-    """A SARIF 2.1.0 log of one run, for code scanning; `version` is that of the tool."""
+def as_sarif(diagnostics: Iterable[Diagnostic], version: str, checked: str) -> str:
+    """A SARIF 2.1.0 log of one run, for code scanning; `version` is that of the tool.
+
+    `checked` is the path that was checked: what has no place of its own is put there, since code scanning wants one
+    for each result (GitHub Docs, "SARIF support for code scanning").
+    """
     found = in_order(diagnostics)
     results = []
     for d in found:
@@ -225,13 +259,14 @@ def as_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
             "level": d.severity,
             "message": {"text": ". ".join(filter(None, (d.message, d.hint, *d.notes)))},
         }
+        region: dict[str, int] = {"startLine": 1}
         if d.span:
             start, length = d.span.column, d.span.length
             region = {"startLine": d.span.line, "startColumn": start, "endColumn": start + length}
-            place = {"artifactLocation": {"uri": quote(d.span.source.path)}, "region": region}
-            result["locations"] = [{"physicalLocation": place}]
+        uri = quote(d.span.source.path if d.span else checked)
+        result["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}]
         results.append(result)
-    rules = [{"id": name} for name in sorted({d.name for d in found})]
+    rules = [_rule(name) for name in sorted({d.name for d in found})]
     driver = {"name": "dutybound", "version": version, "rules": rules}
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -239,3 +274,22 @@ def as_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
         "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
     }
     return json.dumps(log, indent=2, ensure_ascii=False)
+
+
+def _rule(name: str) -> dict[str, object]:
+    """What SARIF says of a rule, from its page. `helpUri` would have to be absolute: the page has no address yet."""
+    rule: dict[str, object] = {"id": name, "name": "".join(map(str.capitalize, name.split("-")))}
+    if page := _pages().get(name):
+        where = f"See docs/diagnostics/{name}.md for a bad and a good example."
+        rule["shortDescription"] = {"text": page["says"]}
+        rule["fullDescription"] = {"text": f"{page['says']} {page['why']}"}
+        rule["help"] = {"text": f"{page['why']} {where}"}
+    return rule
+
+
+@cache
+def _pages() -> Mapping[str, Mapping[str, str]]:
+    """What the page of each name says, and why; written by the test of the pages."""
+    file = resources.files("dutybound") / "data" / "diagnostics.json"
+    pages: Mapping[str, Mapping[str, str]] = json.loads(file.read_text(encoding="utf-8"))
+    return pages

@@ -76,6 +76,20 @@ _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     (("waivers", "*"), Waiver),
 )
 _SUBJECTS = {"teams": "team", "roles": "role", "duties": "duty", "people": "person"}
+_KINDS = {
+    "teams": "a team",
+    "members": "a member",
+    "roles": "a role",
+    "trusts": "a role's 'trusts'",
+    "duties": "a duty",
+    "parameters": "a parameter",
+    "grants": "a grant",
+    "statements": "an entry of 'statements'",
+    "expect": "an entry of 'expect'",
+    "people": "a person",
+    "waivers": "a waiver",
+}
+"""What a message calls the mappings that stand under these keys."""
 _WANTED = {
     "tuple_type": "a list",
     "dict_type": "a mapping",
@@ -313,8 +327,18 @@ def _unknown_key(loc: Loc, whole: Loc, place: _Place) -> Diagnostic:
     if key in model.later:
         return _later(key, where, span)
     known = list(_fields_of(model))
-    hint = did_you_mean(key, [*known, *model.later]) or f"known keys: {', '.join(known)}"
+    hint = did_you_mean(key, [*known, *model.later]) or _belongs_in(key) or f"known keys: {', '.join(known)}"
     return Diagnostic("unknown-key", f"{where}: there is no key {quoted(key)}", span, hint)
+
+
+def _belongs_in(key: str) -> str:
+    """Where a key belongs that stands in the wrong place, or an empty text for one that exists nowhere."""
+    places = []
+    for pattern, model in _MODELS:
+        if key in _fields_of(model):
+            inside = [step for step in pattern if step != "*" and not step.startswith(("trust-", "grant-"))]
+            places.append(f"in {_KINDS.get(inside[-1], quoted(inside[-1]))}" if inside else "at the top of a file")
+    return f"it belongs {' or '.join(dict.fromkeys(places))}" if places else ""
 
 
 def _later(key: str, where: str, span: Span | None) -> Diagnostic:

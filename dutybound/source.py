@@ -98,10 +98,10 @@ def load(path: Path) -> Checked[Fields]:
     Top-level keys merge across files. Diagnostics name whatever cannot be read; the value is None if there is nothing
     to go on with. Raises nothing for bad input or unreadable files.
     """
-    files, found = _files(path)
+    paths, found = files(path)
     loaded: list[Fields] = []
     budget = [MAX_VALUES]
-    for file in files:
+    for file in paths:
         one = _load_file(file, budget)
         found += one.diagnostics
         if one.value is not None:
@@ -123,7 +123,9 @@ def loads(text: str, path: str) -> Checked[Fields]:
     return _parsed(text, path, [MAX_VALUES])
 
 
-def _files(path: Path) -> tuple[list[Path], list[Diagnostic]]:
+def files(path: Path) -> tuple[list[Path], list[Diagnostic]]:
+    """The files that a path stands for, sorted, and what is wrong with it; a path to no folder stands for itself."""
+
     def unreadable(error: OSError) -> None:
         found.append(_no_file(Path(error.filename or path), error))
 
@@ -133,11 +135,11 @@ def _files(path: Path) -> tuple[list[Path], list[Diagnostic]]:
             return [path], found
     except (OSError, ValueError):
         return [path], found  # opening it says why
-    files = []
+    paths: list[Path] = []
     for folder, below, names in os.walk(path, onerror=unreadable):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        files += [Path(folder, n) for n in names if not n.startswith(".") and n.endswith((".yaml", ".yml"))]
-    if not files and not found:
+        paths += [Path(folder, n) for n in names if not n.startswith(".") and n.endswith((".yaml", ".yml"))]
+    if not paths and not found:
         found.append(
             Diagnostic(
                 "no-configuration",
@@ -145,7 +147,7 @@ def _files(path: Path) -> tuple[list[Path], list[Diagnostic]]:
                 hint="name a folder or a file with a configuration",
             )
         )
-    return sorted(files, key=lambda f: f.as_posix()), found
+    return sorted(paths, key=lambda f: f.as_posix()), found
 
 
 def _no_file(path: Path, error: OSError) -> Diagnostic:
@@ -206,15 +208,47 @@ def _check_characters(source: Source) -> None:
 def _yaml_error(error: yaml.YAMLError, source: Source) -> Diagnostic:
     mark = getattr(error, "problem_mark", None)
     opened = getattr(error, "context_mark", None)
-    if opened and (mark is None or mark.line + 1 >= len(source.lines)):
-        mark = opened  # what is never closed is found at the end of the file, and mended where it starts
+    problem = getattr(error, "problem", None) or "it cannot be parsed"
+    context = getattr(error, "context", None) or ""
+    if opened and (mark is None or _starts_earlier(context, opened, mark, source)):
+        mark = opened
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     if line >= len(source.lines) > 1 and not source.lines[-1]:
         line, column = len(source.lines) - 1, len(source.lines[-2]) + 1
-    problem = getattr(error, "problem", None) or "it cannot be parsed"
-    context = getattr(error, "context", "")
     message = f"this is not YAML: {problem}{f' ({context})' if context else ''}"
-    return Diagnostic("invalid-yaml", message, Span(source, line, column), "check quotes, colons and indentation")
+    hint = next((h for part, h in _REMEDIES if part in problem), "check quotes, colons and indentation")
+    return Diagnostic("invalid-yaml", message, Span(source, line, column), hint)
+
+
+_REMEDIES = (
+    ("could not find expected ':'", "write 'key: value', or indent it"),
+    (
+        "mapping values are not allowed",
+        "check the indentation, the ':' of the line above, and the quotes of a text with ': '",
+    ),
+    ("cannot start any token", "put the text in quotes"),
+    ("alphabetic or numeric character", "put the text in quotes"),
+    ("expected ',' or", "close the bracket, or write the comma or colon that is missing"),
+    ("unexpected end of stream", "close the quote"),
+    ("unknown escape character", "use single quotes, or write '\\\\' for a backslash"),
+)
+"""What to do about each problem of the parser's, by a part of its text."""
+
+
+def _starts_earlier(context: str, opened: Any, mark: Any, source: Source) -> bool:
+    """Whether the mistake is where something was opened, while the parser noticed it further down.
+
+    So it is with what is still open at the end of the file, with a key that has no colon, and with a bracket when the
+    lines after it stand no deeper than its own: they are not part of it.
+    """
+    if mark.line + 1 >= len(source.lines) or "simple key" in context:
+        return True
+    at, there = (source.lines[m.line] for m in (opened, mark))
+    return "flow" in context and mark.line > opened.line and _indentation(there) <= _indentation(at)
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 class _Tree:

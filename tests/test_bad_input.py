@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,9 @@ def test_every_error_at_its_place(entry: dict[str, object], tmp_path: Path, monk
     offset = BASE_LINES if "with" in entry else 0
     found = [f"{d.name} {d.span.line - offset}:{d.span.column}" if d.span else d.name for d in checked.diagnostics]
     assert found == entry["errors"], render_all(checked.diagnostics)
+    if "means" in entry:
+        suggested = [re.findall(r"did you mean '(.*?)'\?", d.hint) for d in checked.diagnostics]
+        assert suggested == [[word] for word in entry["means"]], render_all(checked.diagnostics)  # type: ignore[attr-defined]
     assert checked.failed
 
 

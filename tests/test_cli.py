@@ -13,6 +13,7 @@ import pytest
 
 from dutybound import __version__
 from tests.conftest import ROOT
+from tests.test_bad_input import BASE
 
 COMMAND = [sys.executable, "-c", "from dutybound.cli import main; main()"]
 
@@ -63,6 +64,55 @@ def test_formats_for_machines(tmp_path: Path) -> None:
     )
     fine = run("check", "--format", "json")
     assert (fine.returncode, json.loads(fine.stdout)) == (0, [])
+
+
+def test_sarif_is_sarif(tmp_path: Path) -> None:
+    """The log keeps the schema of SARIF 2.1.0; each rule says what its page says, and links to no host."""
+    model = pytest.importorskip("pydantic_sarif.model", reason="it comes with requirements-dev.txt")
+    (tmp_path / "a b.yaml").write_text("version: 1\nteams: [a]\n", encoding="utf-8")
+    for path in ("a b.yaml", "nowhere"):
+        text = run("check", path, "--format", "sarif", cwd=tmp_path).stdout
+        model.StaticAnalysisResultsFormatSarifVersion210JsonSchema.model_validate_json(text)
+        (one,) = json.loads(text)["runs"]
+        rules = {rule["id"]: rule for rule in one["tool"]["driver"]["rules"]}
+        assert set(rules) == {result["ruleId"] for result in one["results"]}
+        for result in one["results"]:
+            place = result["locations"][0]["physicalLocation"]
+            assert place["artifactLocation"]["uri"] == path.replace(" ", "%20")
+            assert place["region"]["startLine"] >= 1
+        for name, rule in rules.items():
+            assert rule["shortDescription"]["text"]
+            assert f"docs/diagnostics/{name}.md" in rule["help"]["text"]
+            assert "helpUri" not in rule
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "err"),
+    [
+        ([], 0, "x.yaml: no errors. 2 groups", "warning[person-without-team]"),
+        (["--strict"], 1, "x.yaml: no errors. 2 groups", "1 warning\n"),
+        (["--format", "json"], 0, '"severity": "warning"', ""),
+        (["--format", "sarif"], 0, '"level": "warning"', ""),
+        (["--format", "github"], 0, "::warning title=person-without-team,file=x.yaml,line=6,col=3::", ""),
+        (["--format", "github", "--strict"], 1, "::warning title=person-without-team,", ""),
+    ],
+)
+def test_a_warning_alone_fails_only_when_asked(
+    arguments: list[str], code: int, out: str, err: str, tmp_path: Path
+) -> None:
+    """Warnings are shown in every format; exit 0 without --strict, 1 with it."""
+    text = BASE + "people:\n  maria: {}\n  tom: {}\nteams:\n  a: {purpose: Build, members: [maria]}\n"
+    (tmp_path / "x.yaml").write_text(text, encoding="utf-8")
+    found = run("check", "x.yaml", *arguments, cwd=tmp_path)
+    assert found.returncode == code, found
+    assert out in found.stdout
+    assert err in found.stderr
+    assert bool(found.stderr) == bool(err)
+
+
+def test_strict_is_content_without_warnings() -> None:
+    """--strict changes nothing where there is nothing to say."""
+    assert run("check", "--strict").returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from dutybound import catalog
-from dutybound.compiler import compile_text
+from dutybound.compiler import compile_path, compile_text
 from dutybound.diagnostic import Diagnostic, render_all
 from dutybound.grant import duty_access, example_use
 from dutybound.read import library, library_duty
 from tests.conftest import ROOT
 
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -64,6 +66,31 @@ def test_keys_that_come_later_are_named() -> None:
     models = [m for m in vars(config).values() if isinstance(m, type) and issubclass(m, config.Model)]
     for key in {k for m in models for k in m.later} - {"rollout"}:
         assert re.search(rf"\b{key}\b", text), key
+
+
+def test_the_problem_matcher_finds_every_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task of docs/editors.md, held against real output: each error with a place is found, line after line."""
+    text = (ROOT / "docs" / "editors.md").read_text(encoding="utf-8")
+    (task,) = (json.loads(b) for b in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if '"problemMatcher"' in b)
+    matcher = task["tasks"][0]["problemMatcher"]
+    first, second = (re.compile(p["regexp"], re.ASCII) for p in matcher["pattern"])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a b: c").mkdir()
+    file = tmp_path / "a b: c" / "teams.yaml"
+    file.write_text("versoin: 1\nteams:\n  é: {purpose: 'İ'}\n  b: {members: 'a\\n'}\n", encoding="utf-8")
+    checked = compile_path(Path("a b: c"))
+    lines = render_all(checked.diagnostics).splitlines()
+    found = [
+        (what[2], place[1], int(place[2]), int(place[3]))
+        for line, after in pairwise(lines)
+        if (what := first.match(line)) and (place := second.match(after))
+    ]
+    wanted = [(d.name, d.span.source.path, d.span.line, d.span.column) for d in checked.diagnostics if d.span]
+    assert found == wanted
+    assert len(found) >= 5
+    background = matcher["background"]
+    assert re.match(background["beginsPattern"], f"[12:34:56] checking {file}")
+    assert re.match(background["endsPattern"], f"[12:34:56] watching {file}; Ctrl-C ends")
 
 
 def test_the_page_of_duties(golden: Callable[[Path, str], None]) -> None:
