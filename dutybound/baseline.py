@@ -61,7 +61,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An IAM user: no password, no key and no policy of its own; access comes from its groups."""
+    """An IAM user: no password, no key and no policy of its own; access comes from its groups.
+
+    `permissions_boundary` is a customer managed policy by name.
+    """
 
     logical_id: str
     stack: StackName
@@ -71,6 +74,7 @@ class User:
     tags: tuple[tuple[str, str], ...] = ()
     """The person's own tags, besides those that everything carries."""
     span: Span | None = field(default=None, compare=False)
+    permissions_boundary: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,38 @@ def regions() -> tuple[str, ...]:
     return tuple(_overlay("regions.json")["regions"])
 
 
+@cache
+def instance_types() -> tuple[str, ...]:
+    """The EC2 instance types, sorted."""
+    families = _overlay("instance-types.json")["families"]
+    return tuple(sorted(f"{family}.{size}" for family, sizes in families.items() for size in sizes.split()))
+
+
+@cache
+def region_exemptions() -> tuple[str, ...]:
+    """Action patterns that a lock on Regions leaves open, sorted."""
+    table = _overlay("region-exemptions.json")
+    return tuple(sorted([*table["control_tower"], *table["ours"]]))
+
+
+@cache
+def tagged_types(prefix: str) -> Mapping[str, tuple[str, ...]]:
+    """Actions of a service that take tags with the request (`aws:RequestTag`), by small-letter name.
+
+    The resource types that the tags are for; none where they are for whatever the action is about.
+    """
+    out = {}
+    for key, detail in _facts("actions", prefix).items():
+        types = tuple(t["name"] for t in detail["resourceTypes"] if _takes_tags(t["conditionKeys"]))
+        if types or _takes_tags(detail["conditionKeys"]):
+            out[key] = tuple(sorted(types))
+    return out
+
+
+def _takes_tags(keys: Iterable[str]) -> bool:
+    return any(key.lower().startswith("aws:requesttag/") for key in keys)
+
+
 def _overlay(name: str) -> Any:
     return json.loads((resources.files("dutybound") / "data" / name).read_text(encoding="utf-8"))
 

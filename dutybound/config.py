@@ -164,6 +164,12 @@ Expected = Annotated[
     Word(r"[a-z0-9-]+:[A-Za-z0-9_-]+( on [!-~]+)?", 2048, "it is written as in 's3:GetObject on arn:aws:s3:::acme/x'"),
 ]
 PolicyName = Annotated[Text, Word(r"[A-Za-z0-9_+=,.@/-]+", 128, "it is not the name of an AWS managed policy")]
+InstanceTypePattern = Annotated[
+    Text, Word(r"[a-z0-9*?-]+\.[a-z0-9*?-]+", 64, "an instance type is written as in 't3.micro' or 't3.*'")
+]
+PathName = Annotated[
+    Text, Word(r"/([A-Za-z0-9.,+@=_-]+/)+", 128, "a path starts and ends with '/' and names a folder, as in '/app/'")
+]
 
 
 def _day(value: Text) -> Text:
@@ -205,6 +211,14 @@ TagValue = Annotated[
     ),
 ]
 Network = Annotated[Text, Word(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?", 43, "a network is written as in 203.0.113.0/24")]
+Place = Annotated[
+    Text,
+    Word(
+        r"vpc-([0-9a-f]{8}|[0-9a-f]{17})|[0-9A-Fa-f.:]+(/[0-9]{1,3})?",
+        43,
+        "a place is written as in '203.0.113.0/24', '2001:db8::/32' or 'vpc-0a1b2c3d4e5f60718'",
+    ),
+]
 ConditionKey = Annotated[
     Text, Word(r"[A-Za-z0-9.-]+:[!#-\[\]-z|~]+", 256, "a condition key is written as in 'aws:SourceIp'")
 ]
@@ -712,9 +726,11 @@ class BreakGlass(Model):
 class Mfa(Model):
     """How multi-factor authentication is enforced for people. It always is."""
 
-    enforce_via: Literal["group"] = Field("group", description="A policy on every group of people")
-    devices: Literal["any"] = Field(
-        "any", description="Which devices count: authenticator apps, passkeys and security keys"
+    enforce_via: Literal["group", "boundary", "both"] = Field(
+        "group", description="A policy on every group of people, the permissions boundary of every person, or both"
+    )
+    devices: Literal["any", "fido"] = Field(
+        "any", description="Devices that people may enrol: any, or passkeys and security keys alone"
     )
     first_password_change: StrictBool = Field(
         False, description="Let people change their password before they have a device"
@@ -741,6 +757,37 @@ class Waiver(Model):
     until: Day = Field(description="The last day of the waiver; after it the finding is back", examples=["2027-06-30"])
 
 
+class WorkloadBoundary(Model):
+    """How far the roles reach that teams create themselves."""
+
+    path: PathName = Field(description="Where these roles and their policies stand", examples=["/app/"])
+    services: tuple[ServicePrincipalName, ...] = Field(
+        min_length=1, description="AWS services that may take these roles", examples=[["ec2", "lambda", "ecs-tasks"]]
+    )
+
+
+class Guardrails(Model):
+    """What nobody in a team and no role does, whatever a duty grants. Break-glass is outside all of it."""
+
+    regions: tuple[RegionName, ...] = Field(
+        (), min_length=1, description="The Regions to work in", examples=[["eu-west-1", "us-east-1"]]
+    )
+    instance_types: tuple[InstanceTypePattern, ...] = Field(
+        (), min_length=1, description="The EC2 instance types to start", examples=[["t3.*", "t4g.*"]]
+    )
+    require_tags: tuple[TagKey, ...] = Field(
+        (), min_length=1, description="Tags that whatever is created must carry", examples=[["owner", "environment"]]
+    )
+    from_: tuple[Place, ...] = Field(
+        (),
+        alias="from",
+        min_length=1,
+        description="Where people work from: public networks, and VPCs with endpoints",
+        examples=[["203.0.113.0/24"]],
+    )
+    boundary: WorkloadBoundary | None = Field(None, description="What teams that create roles may create")
+
+
 def _whole(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int):
         raise PydanticCustomError("invalid-value", "it is not 1")
@@ -750,7 +797,7 @@ def _whole(value: object) -> object:
 class Configuration(Model):
     """A whole configuration."""
 
-    later = frozenset({"accounts", "passwords", "guardrails", "budgets", "access", "rollout"})
+    later = frozenset({"accounts", "passwords", "budgets", "access", "rollout"})
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="Version of the language", examples=[1])
     organization: Organization = Field(examples=[{"name": "acme", "owner": "security@acme.example"}])
     people: dict[UserName, Person] = Field(
@@ -762,6 +809,7 @@ class Configuration(Model):
     break_glass: BreakGlass = Field(examples=[{"users": ["break-glass-1"], "alert": ["security@acme.example"]}])
     mfa: Mfa = Field(default_factory=Mfa)
     waivers: tuple[Waiver, ...] = Field((), description="Findings that are accepted on purpose")
+    guardrails: Guardrails = Field(default_factory=Guardrails)
 
 
 def schema(duties: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from dutybound.config import (
     DutyUse,
     Expectation,
     Grant,
+    Guardrails,
     LevelGrant,
     ManagedGrant,
     Member,
@@ -43,6 +44,7 @@ from dutybound.config import (
     Team,
     Waiver,
     When,
+    WorkloadBoundary,
     parameters_in,
 )
 from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
@@ -61,6 +63,8 @@ _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     (("organization",), Organization),
     (("break_glass",), BreakGlass),
     (("mfa",), Mfa),
+    (("guardrails",), Guardrails),
+    (("guardrails", "boundary"), WorkloadBoundary),
     (("teams", "*"), Team),
     (("teams", "*", "members", "*"), Member),
     (("roles", "*"), Role),
@@ -374,11 +378,8 @@ def _no_kind(whole: Loc, place: _Place) -> Iterator[Diagnostic]:
 def _not_one_of(whole: Loc, place: _Place, detail: Any) -> Diagnostic:
     allowed = [w.strip("'") for w in str(detail["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
     value = place.value
-    known_later = whole[:1] == ("mfa",) and value in ("boundary", "both")
     shown = quoted(value) if isinstance(value, str) else described(value)
     message = f"{_where(whole)} cannot be {shown}"
-    if known_later:
-        return _later(str(value), _where(whole), place.span)
     hint = (did_you_mean(value, allowed) if isinstance(value, str) else "") or f"known: {', '.join(allowed)}"
     if isinstance(value, str) and value in allowed:
         hint = f"write {value} without quotes"

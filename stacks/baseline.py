@@ -85,12 +85,14 @@ class BaselineStacks(Construct):
         return made
 
     def _user(self, user: User) -> None:
+        boundary = user.permissions_boundary
         made = iam.CfnUser(
             self.stacks[user.stack],
             user.logical_id,
             user_name=user.name,
             path=user.path,
             groups=[self.groups[name].ref for name in user.groups],
+            permissions_boundary=self.policies[boundary].ref if boundary else None,
             tags=[*self.tags, *(cdk.CfnTag(key=key, value=value) for key, value in user.tags)],
         )
         self._kept(made, user.stack)
