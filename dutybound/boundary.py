@@ -64,7 +64,7 @@ def boundary_policy(
     The denies are for what a resource policy could grant past a boundary, and for the baseline's own alarm and stacks.
     """
     duty = {s.sid: s for s in boundary_duty_statements(wanted)}
-    keeping = [duty.pop(sid) for sid in ("KeepOwnRoles", "OwnPolicies", "OwnProfiles") if sid in duty]
+    keeping = [duty.pop(sid) for sid in ("KeepOwnRoles", "OwnPolicies", "OwnProfiles")]
     # One statement for three is as exact, since each action is about one of the kinds, and leaves room.
     keep = Statement(
         "KeepUnderThePath",
@@ -87,15 +87,19 @@ def boundary_policy(
 
 
 def boundary_duty_statements(wanted: WorkloadBoundary) -> tuple[Statement, ...]:
-    """What the duty `create-roles` allows: roles and policies under the path, each role with the boundary."""
+    """The changes that the duty `create-roles` allows: roles and policies under the path, each role with the boundary.
+
+    The duty says the same in `dutybound/duties/create-roles.yaml`; the boundary holds it as a ceiling.
+    """
     path = str(wanted.path)
     roles, policies, profiles = (f"{_IAM}{kind}{path}*" for kind in ("role", "policy", "instance-profile"))
     services = tuple(map(_principal, services_of(wanted)))
     bounded = (Condition("StringEquals", "iam:PermissionsBoundary", (BOUNDARY_ARN,)),)
-    statements = [
+    statements = (
         Statement("CreateAndGrantOnlyBounded", "Allow", _BOUNDED, (roles,), conditions=bounded),
         Statement("KeepOwnRoles", "Allow", _KEEP_ROLES, (roles,)),
         Statement("OwnPolicies", "Allow", _KEEP_POLICIES, (policies,)),
+        Statement("OwnProfiles", "Allow", _KEEP_PROFILES, (profiles,)),
         Statement(
             "PassOwnRoles",
             "Allow",
@@ -110,9 +114,7 @@ def boundary_duty_statements(wanted: WorkloadBoundary) -> tuple[Statement, ...]:
             (f"{_IAM}role/aws-service-role/*",),
             conditions=(Condition("StringEquals", "iam:AWSServiceName", _LINKED),),
         ),
-    ]
-    if "ec2.amazonaws.com" in services:
-        statements.insert(3, Statement("OwnProfiles", "Allow", _KEEP_PROFILES, (profiles,)))
+    )
     return tuple(_ours(wanted, statements))
 
 

@@ -84,11 +84,19 @@ def granted_actions(statements: Iterable[Statement]) -> set[Action]:
     found: set[Action] = set()
     for statement in statements:
         if statement.effect == "Allow":
-            found.update(a for pattern in statement.actions for a in catalog.actions_of(pattern))
+            found |= _named(statement.actions)
             if statement.not_actions:
-                left_out = {a for pattern in statement.not_actions for a in catalog.actions_of(pattern)}
-                found.update(a for a in catalog.actions_of("*:*") if a not in left_out)
+                found |= _named(("*",)) - _named(statement.not_actions)
     return found
+
+
+def _named(patterns: Iterable[str]) -> set[Action]:
+    """The actions that IAM takes a list of patterns for; it ignores the case of services too."""
+    out: set[Action] = set()
+    for pattern in patterns:
+        service, _, name = pattern.partition(":")
+        out.update(catalog.actions_of(f"{service.lower()}:{name or '*'}"))
+    return out
 
 
 # --- Regions --------------------------------------------------------------------------------------------------------

@@ -18,8 +18,10 @@ from dutybound.compiler import compile_text
 from dutybound.config import Guardrails, WorkloadBoundary
 from dutybound.diagnostic import render_all
 from dutybound.evaluate import Judge, Request, decide, in_account, policies_of
+from dutybound.grant import duty_access, example_use
 from dutybound.pack import POLICY_SIZE
 from dutybound.policy import Policy, Statement, glob
+from dutybound.read import library_duty
 from tests.test_stacks import synthesize
 
 Keys = dict[str, str | tuple[str, ...]]
@@ -244,6 +246,16 @@ def test_tag_denies_speak_of_creations_that_are_granted(actions: list[catalog.Ac
         )
 
 
+@pytest.mark.parametrize("action", ["EC2:runinstances", "ec2:*", "*"])
+def test_tags_however_the_grant_is_written(action: str) -> None:
+    """IAM ignores the case of actions, and a raw statement may name them all."""
+    wanted = Guardrails.model_validate({"require_tags": ["owner"]})
+    for granted in (Statement("A", "Allow", (action,), ("*",)), Statement("A", "Allow", (), ("*",), ("iam:*",))):
+        denied = Policy((*fence.tags(wanted, [granted], []), Statement("All", "Allow", ("*",), ("*",))))
+        instance = f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/*"
+        assert outcome([denied], "ec2:RunInstances", instance) == "denied"
+
+
 def test_administrators_are_not_asked_for_tags(fenced: Account) -> None:
     """The denies of a thousand actions fit nowhere, and the baseline is deployed by them without stack tags."""
     policies = policies_of(fenced, "ann", ACCOUNT)
@@ -354,7 +366,10 @@ BOUND: Keys = {"iam__PermissionsBoundary": f"{IAM}policy/baseline/workload-bound
 WIDER: Keys = {"iam__PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"}
 TO_EC2: Keys = {"iam__PassedToService": "ec2.amazonaws.com"}
 ANYTHING = Policy((Statement("Anything", "Allow", ("*",), ("*",)),))
-DUTY = in_account(Policy(boundary.boundary_duty_statements(WANTED)), ACCOUNT)
+ACCESS = duty_access(
+    example_use(boundary.CREATE_ROLES, library_duty(boundary.CREATE_ROLES)), library_duty(boundary.CREATE_ROLES), []
+)
+DUTY = in_account(Policy(ACCESS.statements), ACCOUNT)
 GUARDS = in_account(Policy(boundary.guard_statements(WANTED, STACKS)), ACCOUNT)
 BOUNDARY = in_account(boundary.boundary_policy(WANTED, STACKS), ACCOUNT)
 STACK = f"arn:aws:cloudformation:eu-west-1:{ACCOUNT}:stack/"
@@ -470,6 +485,49 @@ def test_in_iam_only_the_path_and_oneself(action: catalog.Action, place: str, ke
             assert "MFA" in action.name or action.name.endswith(("AccessKey", "ChangePassword")), str(action)
     if outcome([BOUNDARY], str(action), place, **keys) == "allowed":
         assert own or "ServiceLinkedRole" in action.name, (str(action), place)
+
+
+def test_the_boundary_holds_what_the_duty_says() -> None:
+    """The duty's file and the ceiling of the boundary allow the same changes."""
+    levels = {str(a): a.level for a in catalog.service("iam").actions.values()}
+
+    def changes(statements: Iterable[Statement]) -> set[tuple[str, object, object]]:
+        return {
+            (action, s.resources, s.conditions)
+            for s in statements
+            for action in s.actions
+            if levels.get(action) not in ("list", "read", None)
+        }
+
+    assert changes(ACCESS.statements) == changes(boundary.boundary_duty_statements(WANTED))
+
+
+def test_a_team_that_creates_roles() -> None:
+    """From the configuration: works under its path, and not even another duty, or a raw statement, lets it out."""
+    duty = """
+duties:
+  all-of-iam:
+    summary: Everything in IAM
+    grants: [{statements: [{Effect: Allow, Action: "iam:*", Resource: "*"}], why: To see the guards hold}]
+    expect: [{allow: iam:CreateUser}, {deny: s3:CreateBucket}]
+waivers:
+  - {finding: wide-action, for: duty all-of-iam, reason: A test, until: 2027-01-31}
+  - {finding: wide-resource, for: duty all-of-iam, reason: A test, until: 2027-01-31}
+"""
+    base = BASE.replace("[manage-servers, view-metrics]", "[create-roles, all-of-iam]")
+    policies = policies_of(compiled(base + FENCES + duty), "tom", ACCOUNT)
+    tags: Keys = {"aws__RequestTag_SLASH_owner": "a", "aws__RequestTag_SLASH_cost-center": "b"}
+    for action, resource, keys in WORK:
+        assert outcome(policies, action, resource, **keys, **tags) == "allowed", action
+    for action, resource, keys in ESCALATIONS:
+        assert outcome(policies, action, resource, **keys, **tags) == "denied", (action, resource)
+    assert outcome(policies, "iam:CreateRole", f"{IAM}role/app/api", **BOUND) == "denied"  # no tags
+
+
+def test_creating_roles_takes_a_boundary() -> None:
+    """Without `guardrails.boundary` the duty is refused."""
+    checked = compile_text(BASE.replace("view-metrics", "create-roles"))
+    assert {d.name for d in checked.diagnostics} == {"no-boundary"}
 
 
 def test_roles_from_templates() -> None:
