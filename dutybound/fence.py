@@ -172,9 +172,10 @@ def _instance_types(wanted: Guardrails) -> Iterator[Statement]:
 
     The keys are those of the reference: `ec2:InstanceType` is the type asked for where an instance, a dedicated host or
     a reserved capacity is made, and the present type where an instance is changed; the new one is then
-    `ec2:Attribute/InstanceType`. A launch template of an Auto Scaling group is judged as a RunInstances of the caller;
-    what overrides the template has a key of its own. The two calls for Spot that say no type are denied: the fleets and
-    RunInstances do the same and say it.
+    `ec2:Attribute/InstanceType` (by the key's description; not tried against AWS). A launch template of an Auto Scaling
+    group is judged as a RunInstances of the caller, what overrides it has a key of its own. The two calls for Spot that
+    say no type are denied: the fleets and RunInstances do the same and say it. Source: Amazon EC2 Auto Scaling User
+    Guide, "Control Amazon EC2 launch template usage in Auto Scaling groups".
     """
     if not wanted.instance_types:
         return
