@@ -16,8 +16,9 @@ from dutybound.baseline import camel
 from dutybound.catalog import Action
 from dutybound.config import Guardrails
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
+from dutybound.managed import managed_policy
 from dutybound.mfa import MAKE_DEVICE
-from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, glob, parse
+from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, glob
 
 
 def fence(wanted: Guardrails, prefix: str) -> tuple[Statement, ...]:
@@ -67,14 +68,13 @@ def tags(wanted: Guardrails, statements: Iterable[Statement], managed: Iterable[
     """Denies for the creating actions among what a holder is granted, one per tag: nothing is made without it.
 
     An action is denied on the resource types that the reference says take tags with the request. `managed` are AWS
-    managed policies by name. Whoever has AdministratorAccess gets none: denies for all creating actions of AWS take
+    managed policies by id. Whoever has AdministratorAccess gets none: denies for all creating actions of AWS take
     more policies than a group can hold, and the baseline's own stacks could not be deployed.
     """
     names = tuple(managed)
     if not wanted.require_tags or "AdministratorAccess" in names:
         return ()
-    documents = catalog.aws_managed_policies()
-    granted = granted_actions([*statements, *(s for name in names for s in parse(dict(documents[name])).statements)])
+    granted = granted_actions([*statements, *(s for name in names for s in managed_policy(name).policy.statements)])
     made = {action: types for action in granted if (types := _types_to_tag(action)) is not None}
     return tuple(_tag_denies(wanted, made))
 
