@@ -112,9 +112,11 @@ _DEPLOY_ALARM = (
     "cloudformation:*Stack",
     "cloudformation:*TerminationProtection",
     "cloudformation:*agResource",
+    "cloudformation:ContinueUpdateRollback",
     "events:*Rule",
     "events:*Targets",
     "events:*agResource",
+    "events:ListTagsForResource",
 )
 """What a deployment of the alarm calls; the same list is left out of one deny and limited to the alarm by the other."""
 

@@ -121,11 +121,25 @@ def test_the_alarm_is_deployed_from_behind_the_lock(fenced: Account) -> None:
     for action in ("CreateChangeSet", "ExecuteChangeSet", "CreateStack", "UpdateStack", "DeleteStack"):
         assert outcome(policies, f"cloudformation:{action}", f"{stack}{alarm}/1", **elsewhere) == "allowed"
         assert outcome(policies, f"cloudformation:{action}", f"{stack}shop/1", **elsewhere) == "denied"
-    for action in ("UpdateTerminationProtection", "DescribeStackEvents", "DescribeChangeSet", "GetTemplate"):
+    for action in (
+        "UpdateTerminationProtection",
+        "ContinueUpdateRollback",
+        "DescribeStackEvents",
+        "DescribeChangeSet",
+        "GetTemplate",
+    ):
         assert outcome(policies, f"cloudformation:{action}", f"{stack}{alarm}/1", **elsewhere) == "allowed"
     for action in ("GetTemplateSummary", "ListStacks", "ValidateTemplate"):
         assert outcome(policies, f"cloudformation:{action}", "*", **elsewhere) == "allowed"
-    for action in ("PutRule", "DescribeRule", "DeleteRule", "PutTargets", "RemoveTargets", "TagResource"):
+    for action in (
+        "PutRule",
+        "DescribeRule",
+        "DeleteRule",
+        "PutTargets",
+        "RemoveTargets",
+        "TagResource",
+        "ListTagsForResource",
+    ):
         assert outcome(policies, f"events:{action}", f"{rule}break-glass-call", **elsewhere) == "allowed"
         assert outcome(policies, f"events:{action}", f"{rule}mine", **elsewhere) == "denied"
     assert outcome(policies, "cloudformation:CreateStackSet", "*", **elsewhere) == "denied"
