@@ -25,6 +25,7 @@ from pydantic import (
     StrictBool,
     Tag,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -211,7 +212,11 @@ GitlabName = Annotated[
         "a project is written as 'group/project', in full, exactly as GitLab shows it",
     ),
 ]
-NumberedId = Annotated[Text, Word(r"[1-9][0-9]*", 19, "an id of GitHub's is a number", digits=True)]
+NumberedId = Annotated[
+    Text,
+    Word(r"[1-9][0-9]*", 19, "an id of GitHub's is a number", digits=True),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"}]}),
+]
 RefPattern = Annotated[
     Text,
     Word(

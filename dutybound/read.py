@@ -180,16 +180,14 @@ def _shaped(model: type[M], tree: Fields, prefix: Loc) -> Checked[M]:
         at = {loc for _, loc, _ in errors}
         for kind, loc, detail in errors:
             # A list may be empty, or a key missing beside the others, since what stood there was wrong and is gone.
-            if not (kind in ("too_short", "missing-key") and (round_ or _holds_another(loc, at))):
+            caused = kind in ("too_short", "missing-key") and (
+                round_ or any(o != loc and o[: len(loc)] == loc for o in at)
+            )
+            if not caused:
                 found += _shape_error(kind, loc, detail, tree, prefix, errors)
         for kind, loc, _ in sorted(errors, key=lambda e: [str(s).zfill(9) for s in e[1]], reverse=True):
-            if kind != "too_short" or not _holds_another(loc, at):
-                _repair(kind, loc, tree, prefix)
+            _repair(kind, loc, tree, prefix)
     return Checked(None, tuple(found))
-
-
-def _holds_another(loc: Loc, at: set[Loc]) -> bool:
-    return any(other != loc and other[: len(loc)] == loc for other in at)
 
 
 @dataclass(slots=True)
@@ -416,6 +414,9 @@ def _repair(kind: str, loc: Loc, tree: Fields, prefix: Loc) -> None:
         else:
             _repair("", loc[:-1], tree, prefix)
         return
+    holder = _place(loc[:-1], tree).value
+    if known is not None and isinstance(holder, Fields) and loc[-1] not in holder:
+        return  # it went with what was wrong in it
     place = _place(loc, tree)
     if isinstance(place.holder, Fields):
         place.holder.pop(place.key, None)
