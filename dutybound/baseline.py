@@ -78,8 +78,22 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """An OpenID Connect provider: whose tokens (`url`, with https://) for whom (`audiences`) the account takes."""
+
+    logical_id: str
+    stack: StackName
+    url: str
+    audiences: tuple[str, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
-    """An IAM role. With `instance_profile` (a logical id) EC2 can hand it to a server."""
+    """An IAM role. With `instance_profile` (a logical id) EC2 can hand it to a server.
+
+    `identity_provider` is the `url` of the IdentityProvider that its trust names, which must be there first.
+    """
 
     logical_id: str
     stack: StackName
@@ -91,6 +105,7 @@ class Role:
     managed: tuple[str, ...] = ()
     session_seconds: int = 3600
     instance_profile: str | None = None
+    identity_provider: str | None = None
     span: Span | None = field(default=None, compare=False)
 
 
@@ -144,6 +159,7 @@ class Account:
     users: tuple[User, ...]
     roles: tuple[Role, ...]
     alarm: Alarm | None = None
+    identity_providers: tuple[IdentityProvider, ...] = ()
 
     def policy(self, name: str) -> ManagedPolicy:
         """The customer managed policy of that name. Raises KeyError if there is none."""

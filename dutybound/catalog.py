@@ -213,6 +213,34 @@ def service_principals() -> Mapping[str, ServicePrincipal]:
     return {name: ServicePrincipal(name, row["principal"], row["source_account"]) for name, row in table.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class SharedIssuer:
+    """An OpenID Connect issuer whose tokens many of its customers can have: `claim` says which of them it is.
+
+    `before_wildcard` is what the part of a subject before its first wildcard must match whole, to name the customer.
+    """
+
+    claim: str
+    before_wildcard: re.Pattern[str]
+
+
+@cache
+def shared_issuers() -> Mapping[str, SharedIssuer]:
+    """The shared issuers that IAM knows, by address without https://."""
+    overlay = _overlay("oidc-issuers.json")
+    usual = overlay["before_wildcard"]
+    return {
+        name: SharedIssuer(row["claim"], re.compile(row.get("before_wildcard", usual)))
+        for name, row in overlay["shared"].items()
+    }
+
+
+@cache
+def built_in_issuers() -> frozenset[str]:
+    """Issuers that trust policies name without an identity provider in the account, by address without https://."""
+    return frozenset(_overlay("oidc-issuers.json")["built_in"])
+
+
 @cache
 def regions() -> tuple[str, ...]:
     """The names of the AWS Regions, sorted."""
@@ -249,6 +277,11 @@ def tagged_types(prefix: str) -> Mapping[str, tuple[str, ...]]:
 
 def _takes_tags(keys: Iterable[str]) -> bool:
     return any(key.lower().startswith("aws:requesttag/") for key in keys)
+
+
+def partition(region: str) -> str:
+    """The partition that a Region belongs to (AWS General Reference, "Amazon Resource Names")."""
+    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
 
 
 def _overlay(name: str) -> Any:

@@ -25,6 +25,7 @@ from pydantic import (
     StrictBool,
     Tag,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -169,6 +170,107 @@ InstanceTypePattern = Annotated[
 ]
 PathName = Annotated[
     Text, Word(r"/([A-Za-z0-9.,+@=_-]+/)+", 128, "a path starts and ends with '/' and names a folder, as in '/app/'")
+]
+_PLAIN = r"(?! )[ !#%-)+->@-\[\]-z|~]+(?<! )"
+"""Printable ASCII without quotes, backslashes, wildcards, '$' and braces: what IAM compares letter by letter, and in
+which CloudFormation replaces nothing."""
+_HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}"
+_ISSUER = rf"https://{_HOST}(?:/[A-Za-z0-9._~/-]*)?"
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+RolePattern = Annotated[
+    Text,
+    Word(
+        r"(?!/)[A-Za-z0-9_+=,.@/*?-]+",
+        576,
+        "a role is named without ARN, its path in front: 'deployer', 'teams/*'; '*' and '?' match",
+    ),
+]
+SourceArn = Annotated[
+    Text,
+    Word(
+        r"arn:(?:\*|aws|aws-cn|aws-us-gov):[a-z0-9-]+:[a-z0-9*-]*:(?:[0-9]{12}|\*)?:[!#%-\[\]-z|~]+",
+        1024,
+        "a source is an ARN, such as 'arn:aws:codedeploy:*:*:deploymentgroup:web/*'; '*' and '?' match",
+    ),
+]
+OrganizationId = Annotated[Text, Word(r"o-[a-z0-9]{10,32}", 34, "an organization's id is written as in 'o-a1b2c3d4e5'")]
+UnitPath = Annotated[
+    Text,
+    Word(
+        r"r-[0-9a-z]{4,32}(?:/ou-[0-9a-z]{4,32}-[a-z0-9]{8,32})*",
+        512,
+        "a unit is written from the root down, without the organization: 'r-ab12/ou-ab12-11112222'",
+    ),
+]
+GithubName = Annotated[
+    Text,
+    Word(
+        r"[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]+",
+        140,
+        "a repository is written as 'owner/name', in full, exactly as GitHub shows it",
+    ),
+]
+GitlabName = Annotated[
+    Text,
+    Word(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+",
+        512,
+        "a project is written as 'group/project', in full, exactly as GitLab shows it",
+    ),
+]
+NumberedId = Annotated[
+    Text,
+    Word(r"[1-9][0-9]*", 19, "an id of GitHub's is a number", digits=True),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"}]}),
+]
+RefPattern = Annotated[
+    Text,
+    Word(
+        r"(?![-/])(?!refs/)(?!.*(?:\.\.|//))[A-Za-z0-9._/+@#=,!%&()*?-]*[A-Za-z0-9_+@#=,!%&()*?-]",
+        255,
+        "it is written as in 'main' or 'release/*', without 'refs/heads/' or 'refs/tags/'",
+        digits=True,
+    ),
+]
+PlainText = Annotated[
+    Text,
+    Word(
+        _PLAIN,
+        255,
+        "it is printable ASCII without quotes, backslashes, '$', braces and wildcards, which would let in more",
+    ),
+]
+HostName = Annotated[Text, Word(_HOST, 253, "a host is written as in 'gitlab.example.com', in small letters")]
+Issuer = Annotated[
+    Text,
+    Word(_ISSUER, 255, "an issuer is its https:// address, host in small letters, without port, query and fragment"),
+]
+IssuerName = Annotated[
+    Text, Word(rf"github|gitlab|{_ISSUER}", 255, "an issuer is 'github', 'gitlab' or its https:// address")
+]
+TokenSubject = Annotated[
+    Text,
+    Word(
+        r"(?![*?]*$)(?! )[ !#%-\[\]-z|~]+(?<! )",
+        1024,
+        "a subject is printable ASCII and more than wildcards: '*' alone is everybody whom the issuer knows",
+    ),
+]
+SamlName = Annotated[Text, Word(r"[A-Za-z0-9._-]+", 128, "a SAML provider's name is letters, digits and any of ._-")]
+ClusterName = Annotated[
+    Text, Word(r"[A-Za-z0-9][A-Za-z0-9_-]*", 100, "a cluster's name is letters, digits, '-' and '_', no wildcards")
+]
+KubernetesName = Annotated[
+    Text,
+    Word(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", 253, "a Kubernetes name is small letters, digits, '-' and '.', in full"),
+]
+TrustAnchor = Annotated[
+    Text,
+    Word(
+        rf"{_UUID}|arn:aws[a-z-]*:rolesanywhere:[a-z0-9-]+:[0-9]{{12}}:trust-anchor/{_UUID}",
+        256,
+        "a trust anchor is its id, such as '0a1b2c3d-1111-2222-3333-444455556666', or its ARN",
+    ),
 ]
 
 
@@ -327,6 +429,35 @@ PassedTo = Annotated[
     _OneOrMany(),
 ]
 ServiceNames = Annotated[tuple[ServiceName, ...], Field(min_length=1), _OneOrMany()]
+SourceArns = Annotated[tuple[SourceArn, ...], Field(min_length=1), _OneOrMany()]
+RolePatterns = Annotated[tuple[RolePattern, ...], Field(min_length=1), _OneOrMany()]
+UnitPaths = Annotated[tuple[UnitPath, ...], Field(min_length=1), _OneOrMany()]
+Audiences = Annotated[tuple[PlainText, ...], Field(min_length=1), _OneOrMany()]
+Subjects = Annotated[tuple[TokenSubject, ...], Field(min_length=1), _OneOrMany()]
+
+
+def _yes(value: object) -> object:
+    if value is not True:
+        raise PydanticCustomError("invalid-value", "write true, or leave it out")
+    return value
+
+
+Yes = Annotated[Literal[True], BeforeValidator(_yes)]
+"""A mark that is there or is not: what 'false' would mean is what is so without it."""
+
+
+def _one_of(model: Model, keys: tuple[str, ...], what: str) -> None:
+    """Exactly one of the keys is given. Raises a PydanticCustomError otherwise."""
+    given = [key for key in keys if getattr(model, key) is not None]
+    if len(given) != 1:
+        kind = "wrong-type" if given else "missing-key"
+        message = "{what} takes one of {keys}" + ("; here are {given}" if given else "")
+        words = {"what": what, "keys": ", ".join(keys), "given": " and ".join(given)}
+        raise PydanticCustomError(kind, message, words)
+
+
+def _one_of_schema(*keys: str) -> dict[str, Any]:
+    return {"oneOf": [{"required": [key]} for key in keys]}
 
 
 class Organization(Model):
@@ -440,6 +571,17 @@ class ServiceTrust(Model):
     """An AWS service may take the role; `ec2` also makes the instance profile."""
 
     service: ServicePrincipalName = Field(description="As in 'ec2', 'lambda', 'ecs-tasks'", examples=["ec2"])
+    source: SourceArns | None = Field(
+        None,
+        description="ARN of the service's resource that may take it; '*' and '?' match",
+        examples=["arn:aws:codedeploy:*:*:deploymentgroup:web/*"],
+    )
+
+
+class TeamTrust(Model):
+    """The people of a team may take the role, with MFA."""
+
+    team: Name = Field(description="A team of `teams`", examples=["administrators"])
 
 
 class AccountTrust(Model):
@@ -449,20 +591,215 @@ class AccountTrust(Model):
     external_id: ExternalId | None = Field(
         None, description="What a third party must send, unique for you; not a secret", examples=["acme-9f3c2b71"]
     )
+    roles: RolePatterns | None = Field(
+        None, description="Only these roles of the account; '*' and '?' match", examples=["deployer"]
+    )
+    mfa: Yes | None = Field(None, description="true: only its users, and only with MFA in the last hour")
 
 
-TRUSTS_LATER = frozenset({"team", "organization", "github", "gitlab", "oidc", "saml", "eks", "roles_anywhere"})
+class OrganizationTrust(Model):
+    """Roles in other accounts of an AWS organization may take the role, as far as their account lets them."""
+
+    organization: OrganizationId = Field(description="The organization's id", examples=["o-a1b2c3d4e5"])
+    roles: RolePatterns = Field(
+        description="Which roles, in whichever account; '*' is every one", examples=["deployer"]
+    )
+    units: UnitPaths | None = Field(
+        None, description="Only accounts below these units, from the root down", examples=["r-ab12/ou-ab12-11112222"]
+    )
+
+
+_GITHUB_EVENTS = ("environment", "branch", "tag", "pull_request")
+
+
+class GithubWorkflow(Model):
+    """Which workflows of a repository on GitHub: exactly one of environment, branch, tag and pull_request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            **_one_of_schema(*_GITHUB_EVENTS),
+            "dependentRequired": {"owner_id": ["repository_id"], "repository_id": ["owner_id"]},
+        }
+    )
+    repository: GithubName = Field(description="owner/name, as GitHub shows it", examples=["acme/web"])
+    environment: PlainText | None = Field(None, description="Jobs that name this environment", examples=["production"])
+    branch: RefPattern | None = Field(
+        None, description="Jobs on this branch, without an environment; '*' and '?' match", examples=["main"]
+    )
+    tag: RefPattern | None = Field(
+        None, description="Jobs on this tag, without an environment; '*' and '?' match", examples=["v*"]
+    )
+    pull_request: Yes | None = Field(
+        None, description="true: jobs of pull requests, whose code nobody has reviewed yet"
+    )
+    owner_id: NumberedId | None = Field(None, description="The owner's number on GitHub", examples=["101"])
+    repository_id: NumberedId | None = Field(None, description="The repository's number on GitHub", examples=["202"])
+    older_form: StrictBool = Field(
+        True, description="false: only the subject with the numbers, which repositories made since 15 July 2026 send"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> GithubWorkflow:
+        _one_of(self, _GITHUB_EVENTS, "a repository")
+        if (self.owner_id is None) != (self.repository_id is None):
+            absent = "owner_id" if self.owner_id is None else "repository_id"
+            raise PydanticCustomError("missing-key", "'{absent}' is missing beside the other id", {"absent": absent})
+        return self
+
+
+class GithubTrust(Model):
+    """Workflows of a repository on GitHub may take the role."""
+
+    github: GithubWorkflow = Field(
+        description="Which workflows", examples=[{"repository": "acme/web", "environment": "production"}]
+    )
+
+
+_GITLAB_REFS = ("branch", "tag")
+
+
+class GitlabPipeline(Model):
+    """Which pipelines of a project on GitLab: exactly one of branch and tag."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of_schema(*_GITLAB_REFS))
+    project: GitlabName = Field(description="group/project, as GitLab shows it", examples=["acme/web"])
+    audience: PlainText = Field(description="`aud` in the job's id_tokens", examples=["https://gitlab.com"])
+    branch: RefPattern | None = Field(
+        None, description="Pipelines on this branch; '*' and '?' match", examples=["main"]
+    )
+    tag: RefPattern | None = Field(None, description="Pipelines on this tag; '*' and '?' match", examples=["v*"])
+    host: HostName = Field(
+        default_factory=lambda: Text("gitlab.com"), description="Where GitLab runs", examples=["gitlab.example.com"]
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> GitlabPipeline:
+        _one_of(self, _GITLAB_REFS, "a project")
+        return self
+
+
+class GitlabTrust(Model):
+    """Pipelines of a project on GitLab may take the role."""
+
+    gitlab: GitlabPipeline = Field(
+        description="Which pipelines",
+        examples=[{"project": "acme/web", "branch": "main", "audience": "https://gitlab.com"}],
+    )
+
+
+class OidcIdentity(Model):
+    """Which identities of an OpenID Connect issuer."""
+
+    issuer: Issuer = Field(description="Its https:// address", examples=["https://app.terraform.io"])
+    audience: Audiences = Field(description="`aud` of the tokens", examples=["aws.workload.identity"])
+    subject: Subjects = Field(
+        description="`sub` of the tokens; '*' and '?' match",
+        examples=["organization:acme:project:web:workspace:production:run_phase:apply"],
+    )
+    session_name: PlainText | None = Field(None, description="The only session name that may be asked for")
+
+
+class OidcTrust(Model):
+    """Whom an OpenID Connect issuer knows may take the role."""
+
+    oidc: OidcIdentity = Field(
+        description="Which identities",
+        examples=[
+            {
+                "issuer": "https://app.terraform.io",
+                "audience": "aws.workload.identity",
+                "subject": "organization:acme:project:web:workspace:production:run_phase:apply",
+            }
+        ],
+    )
+
+
+class SamlProvider(Model):
+    """A SAML provider that the account already has."""
+
+    provider: SamlName = Field(description="Its name in IAM", examples=["acme-idp"])
+
+
+class SamlTrust(Model):
+    """Whom a SAML provider sends with this role may take it."""
+
+    saml: SamlProvider = Field(description="Which provider", examples=[{"provider": "acme-idp"}])
+
+
+class EksPods(Model):
+    """Which pods of an EKS cluster."""
+
+    cluster: ClusterName = Field(description="The cluster's name", examples=["production"])
+    namespace: KubernetesName = Field(description="The pods' namespace", examples=["shop"])
+    service_account: KubernetesName = Field(description="The pods' service account", examples=["web"])
+    region: RegionName | None = Field(
+        None, description="The cluster's Region, if others have a cluster of that name", examples=["eu-west-1"]
+    )
+
+
+class EksTrust(Model):
+    """Pods of an EKS cluster may take the role, by EKS Pod Identity."""
+
+    eks: EksPods = Field(
+        description="Which pods",
+        examples=[{"cluster": "production", "namespace": "shop", "service_account": "web"}],
+    )
+
+
+class Certificate(Model):
+    """Which certificates of a trust anchor of IAM Roles Anywhere."""
+
+    trust_anchor: TrustAnchor = Field(description="Its id or ARN", examples=["0a1b2c3d-1111-2222-3333-444455556666"])
+    common_name: PlainText = Field(
+        description="The subject's common name (CN); without it every certificate would do", examples=["build-1"]
+    )
+    organizational_unit: PlainText | None = Field(
+        None, description="The subject's organizational unit (OU)", examples=["ci"]
+    )
+
+
+class RolesAnywhereTrust(Model):
+    """Machines outside AWS with a certificate may take the role, by IAM Roles Anywhere."""
+
+    roles_anywhere: Certificate = Field(
+        description="Which certificates",
+        examples=[{"trust_anchor": "0a1b2c3d-1111-2222-3333-444455556666", "common_name": "build-1"}],
+    )
+
+
+TRUST_KINDS: dict[str, type[Model]] = {
+    "service": ServiceTrust,
+    "team": TeamTrust,
+    "account": AccountTrust,
+    "organization": OrganizationTrust,
+    "github": GithubTrust,
+    "gitlab": GitlabTrust,
+    "oidc": OidcTrust,
+    "saml": SamlTrust,
+    "eks": EksTrust,
+    "roles_anywhere": RolesAnywhereTrust,
+}
+"""Each kind of trust by the key that says it."""
 
 
 def _kind_of_trust(value: Any) -> str | None:
     if isinstance(value, Model):
-        return f"trust-{'service' if isinstance(value, ServiceTrust) else 'account'}"
-    kinds = [kind for kind in ("service", "account") if isinstance(value, dict) and kind in value]
+        return next((f"trust-{key}" for key, model in TRUST_KINDS.items() if isinstance(value, model)), None)
+    kinds = [key for key in TRUST_KINDS if isinstance(value, dict) and key in value]
     return f"trust-{kinds[0]}" if len(kinds) == 1 else None
 
 
 Trust: TypeAlias = Annotated[
-    Annotated[ServiceTrust, Tag("trust-service")] | Annotated[AccountTrust, Tag("trust-account")],
+    Annotated[ServiceTrust, Tag("trust-service")]
+    | Annotated[TeamTrust, Tag("trust-team")]
+    | Annotated[AccountTrust, Tag("trust-account")]
+    | Annotated[OrganizationTrust, Tag("trust-organization")]
+    | Annotated[GithubTrust, Tag("trust-github")]
+    | Annotated[GitlabTrust, Tag("trust-gitlab")]
+    | Annotated[OidcTrust, Tag("trust-oidc")]
+    | Annotated[SamlTrust, Tag("trust-saml")]
+    | Annotated[EksTrust, Tag("trust-eks")]
+    | Annotated[RolesAnywhereTrust, Tag("trust-roles_anywhere")],
     Discriminator(_kind_of_trust),
 ]
 
@@ -723,6 +1060,16 @@ class BreakGlass(Model):
     )
 
 
+class IdentityProviders(Model):
+    """The OpenID Connect providers that roles trust: one for each issuer in an account."""
+
+    existing: tuple[IssuerName, ...] = Field(
+        min_length=1,
+        description="Issuers whose provider the account has already: it is used, not made",
+        examples=[["github"]],
+    )
+
+
 class Mfa(Model):
     """How multi-factor authentication is enforced for people. It always is."""
 
@@ -806,6 +1153,7 @@ class Configuration(Model):
     teams: dict[Name, Team] = Field(default_factory=dict, description="Teams by name")
     roles: dict[Name, Role] = Field(default_factory=dict, description="Roles for software and for others, by name")
     duties: dict[Name, Duty] = Field(default_factory=dict, description="Duties besides the built-in library, by name")
+    identity_providers: IdentityProviders | None = Field(None, description="OpenID Connect providers in the account")
     break_glass: BreakGlass = Field(examples=[{"users": ["break-glass-1"], "alert": ["security@acme.example"]}])
     mfa: Mfa = Field(default_factory=Mfa)
     waivers: tuple[Waiver, ...] = Field((), description="Findings that are accepted on purpose")

@@ -17,16 +17,17 @@ from dutybound import boundary, catalog, fence
 from dutybound.asked import Scope
 from dutybound.baseline import Account, Baseline, Group, ManagedPolicy, Role, Stack, User, customer_policy, logical_id
 from dutybound.break_glass import break_glass
-from dutybound.config import Configuration, DutyUse, Team, seconds
+from dutybound.config import Configuration, DutyUse, Team, TeamTrust, seconds
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
+from dutybound.issuer import identities, identity_providers
 from dutybound.mfa import mfa_policy, people_boundary
 from dutybound.never import never
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack
 from dutybound.policy import Origin, Policy, Statement, minified
 from dutybound.read import Reading
-from dutybound.trust import for_servers, trust_policy
+from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
 from dutybound.waiver import Held, settled
 from dutybound.when import after_end, before_end
 
@@ -79,6 +80,7 @@ class _Lowering:
         self.scope = scope_of(self.configuration)
         self.prefix = str(self.configuration.organization.name)
         self.region = str(self.configuration.organization.home_region)
+        self.issuers: set[str] = set()
 
     def account(self) -> Account:
         """The one account: everything that the configuration asks for."""
@@ -91,8 +93,9 @@ class _Lowering:
         policies: list[ManagedPolicy] = [*self._shared_policies(stacks)]
         teams = sorted(self.configuration.teams.items())
         groups = [group for name, team in teams for group in self._team(name, team, policies)]
-        here = [(name, role) for name, role in sorted(self.configuration.roles.items()) if self._is_here(role)]
-        roles = [self._role(name, role, policies) for name, role in here]
+        providers = identity_providers(self.configuration, self._here(), self._stack("roles"), self.found)
+        self.issuers = {provider.url for provider in providers}
+        roles = [self._role(name, role, policies) for name, role in sorted(self._here().items())]
         users = self._people()
         account = Account(
             id=None,
@@ -103,13 +106,16 @@ class _Lowering:
             users=tuple(sorted([*users, *emergency.users], key=lambda u: u.name)),
             roles=tuple(roles),
             alarm=emergency.alarm,
+            identity_providers=providers,
         )
         self._check_stack_sizes(account)
         self.found += settled(self.held, self.configuration.waivers, self.today)
         return account
 
-    def _is_here(self, role: RoleEntry) -> bool:
-        return not role.in_ or self.environment in role.in_
+    def _here(self) -> dict[Text, RoleEntry]:
+        """The roles of this environment."""
+        roles = self.configuration.roles.items()
+        return {name: role for name, role in roles if not role.in_ or self.environment in role.in_}
 
     def _stack(self, purpose: str) -> str:
         return f"{self.prefix}-{purpose}"
@@ -180,6 +186,7 @@ class _Lowering:
         """The team's group, and one more for each day on which memberships end."""
         more = team.in_.get(Text(self.environment), ()) if self.environment else ()
         access = self._access(f"team {name}", (*team.duties, *more))
+        access = replace(access, statements=(*access.statements, *may_take(name, self._here())))
         self._session(f"team {quoted(name)}", team.session)
         own_keys = self.configuration.mfa.own_access_keys
         denied = [(use, self.duties[use.name]) for use in team.never if use.name in self.duties]
@@ -259,27 +266,39 @@ class _Lowering:
         who = f"role {quoted(name)}"
         shared = [FOR_ROLES] if fence.fence(self.configuration.guardrails, self.prefix) else []
         slots = POLICIES_PER_ROLE - len(shared) - len(access.managed)
-        statements = _distinct([*access.statements, *self._denied_anyway(role.duties, access)])
-        trust = trust_policy(role, who, self.found)
+        # Whoever takes a team's role is a person, and works from where people work.
+        places = fence.place(self.configuration.guardrails) if isinstance(role.trusts, TeamTrust) else ()
+        statements = _distinct([*access.statements, *self._denied_anyway(role.duties, access), *places])
+        trust = trust_policy(name, role, self.region, self.found)
         if role.until is not None:
             self._check_end(who, role.until)
             statements.append(_after_end(role.until, Origin("until", role.until.span)))
             trust = Policy(tuple(_until(s, role.until) for s in trust.statements))
+        self.found += size_errors(name, role, trust)
         mine = self._packed(who, f"role-{name}", name, statements, slots, stack)
         policies += mine
+        taken = identities(role.trusts)
         return Role(
             logical_id("Role", name),
             stack,
             str(name),
-            "/roles/",
+            PATH,
             str(role.purpose),
             trust,
             tuple(sorted([*(p.name for p in mine), *shared])),
             access.managed,
-            session_seconds=self._session(who, role.session),
+            session_seconds=self._role_session(who, role),
             instance_profile=logical_id("Profile", name) if for_servers(role) else None,
+            identity_provider=str(taken.url) if taken is not None and taken.url in self.issuers else None,
             span=name.span,
         )
+
+    def _role_session(self, who: str, role: RoleEntry) -> int:
+        """How long the role's sessions last: its own word, or that of the team that it trusts."""
+        if role.session is None and isinstance(role.trusts, TeamTrust):
+            name = role.trusts.team
+            return self._session(f"team {quoted(name)}", self.configuration.teams[name].session)
+        return self._session(who, role.session)
 
     def _session(self, who: str, wanted: Text | None) -> int:
         """IAM API Reference, CreateRole: MaxSessionDuration is 3,600 to 43,200 seconds."""
@@ -363,7 +382,7 @@ class _Lowering:
                 self.held += [Held(f"duty {name}", finding) for finding in access.findings]
 
     def _check_stack_sizes(self, account: Account) -> None:
-        resources = (account.policies, account.groups, account.users, account.roles)
+        resources = (account.policies, account.groups, account.users, account.roles, account.identity_providers)
         counts = Counter(resource.stack for kind in resources for resource in kind)
         counts.update(r.stack for r in account.roles if r.instance_profile)
         for stack, count in sorted(counts.items()):

@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from dutybound.baseline import Account, Alarm, Baseline, Group, ManagedPolicy, Role, Rule, Stack, User
+from dutybound.baseline import Account, Alarm, Baseline, Group, IdentityProvider, ManagedPolicy, Role, Rule, Stack, User
 from dutybound.managed import arn
 from dutybound.policy import PARTITION
 
@@ -37,6 +37,7 @@ class BaselineStacks(Construct):
         self.groups = {group.name: self._group(group) for group in account.groups}
         for user in account.users:
             self._user(user)
+        self.identity_providers = {made.url: self._identity_provider(made) for made in account.identity_providers}
         for role in account.roles:
             self._role(role)
         if account.alarm is not None:
@@ -114,7 +115,21 @@ class BaselineStacks(Construct):
             iam.CfnInstanceProfile(
                 stack, role.instance_profile, instance_profile_name=role.name, path=role.path, roles=[made.ref]
             )
+        if role.identity_provider is not None:
+            # The trust names its ARN, which CloudFormation does not take for a reference.
+            made.add_dependency(self.identity_providers[role.identity_provider])
         self._kept(made, role.stack)
+
+    def _identity_provider(self, provider: IdentityProvider) -> iam.CfnOIDCProvider:
+        made = iam.CfnOIDCProvider(
+            self.stacks[provider.stack],
+            provider.logical_id,
+            url=provider.url,
+            client_id_list=list(provider.audiences),
+            tags=self.tags,
+        )
+        self._kept(made, provider.stack)
+        return made
 
     def _alarm(self, alarm: Alarm) -> None:
         topic = sns.CfnTopic(
