@@ -23,6 +23,7 @@ from dutybound.config import WorkloadBoundary
 from dutybound.diagnostic import Diagnostic, did_you_mean, quoted
 from dutybound.mfa import ENROL, OWN_KEYS, REMOVE_DEVICE, SELF
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Statement
+from dutybound.shorten import shortened
 
 CREATE_ROLES = "create-roles"
 """The duty whose holders the guards are for."""
@@ -245,7 +246,7 @@ def _all_changing() -> list[Action]:
 
 
 def _short_actions(actions: Iterator[Action] | list[Action]) -> tuple[str, ...]:
-    return catalog.shortened(actions, catalog.RANK)
+    return shortened(actions, catalog.RANK)
 
 
 def _ours(wanted: WorkloadBoundary, statements: Sequence[Statement]) -> Iterator[Statement]:

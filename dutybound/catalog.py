@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -299,45 +298,3 @@ def actions_of(pattern: str) -> Iterator[Action]:
     prefix = pattern.partition(":")[0]
     prefixes = services() if prefix == "*" else (prefix,) if prefix in services() else ()
     return (action for p in prefixes for action in service(p).actions.values() if matches(pattern, action))
-
-
-_WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-
-
-def shortened(actions: Iterable[Action], levels: Iterable[str]) -> tuple[str, ...]:
-    """The actions as IAM patterns that match, in this reference, exactly them; sorted.
-
-    Only actions of `levels` are shortened, each to the shortest prefix of whole words (`Describe*`) that no other
-    action of the service shares; never to `service:*`. The rest stand by their names.
-    """
-    wanted = frozenset(levels)
-    by_service: dict[str, set[Action]] = {}
-    for action in actions:
-        by_service.setdefault(action.service, set()).add(action)
-    out = []
-    for prefix, granted in by_service.items():
-        soft = {a for a in granted if a.level in wanted}
-        out += [f"{prefix}:{p}" for p in _prefixes(soft, set(service(prefix).actions.values()))]
-        out += [str(a) for a in granted - soft]
-    return tuple(sorted(out))
-
-
-def _prefixes(granted: set[Action], everything: set[Action]) -> set[str]:
-    """Patterns and names that match the granted actions of one service and no other action of it."""
-    others = sorted(a.name.lower() for a in everything - granted)
-
-    def blocked(prefix: str) -> bool:
-        at = bisect_left(others, prefix.lower())
-        return at < len(others) and others[at].startswith(prefix.lower())
-
-    found: dict[str, list[str]] = {}
-    for name in sorted(a.name for a in granted):
-        ends = (m.start() for m in _WORD_END.finditer(name))
-        prefix = next((name[:i] for i in ends if not blocked(name[:i])), None)
-        if prefix is None and not blocked(name):
-            prefix = name  # nothing but granted actions starts with it, such as `ListTags` beside `ListTagsForResource`
-        found.setdefault(prefix.lower() if prefix else f"={name}", []).append(name)
-    patterns = {f"{names[0][: len(prefix)]}*" if len(names) > 1 else names[0] for prefix, names in found.items()}
-    stems = {p[:-1].lower() for p in patterns if p.endswith("*")}
-    # `DescribeVpc*` takes in `DescribeVpcs` too, which no whole word joins to it.
-    return {p for p in patterns if not any(p.rstrip("*").lower().startswith(s) and p.lower() != f"{s}*" for s in stems)}

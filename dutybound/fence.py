@@ -19,6 +19,7 @@ from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.managed import managed_policy
 from dutybound.mfa import MAKE_DEVICE
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, glob
+from dutybound.shorten import shortened
 
 
 def fence(wanted: Guardrails, prefix: str) -> tuple[Statement, ...]:
@@ -263,7 +264,7 @@ def _tag_denies(wanted: Guardrails, made: Mapping[Action, tuple[str, ...]]) -> I
             yield Statement(
                 f"Require{_letters(tag)}{label}",
                 "Deny",
-                catalog.shortened(actions, catalog.RANK),
+                shortened(actions, catalog.RANK),
                 resources,
                 conditions=(Condition("Null", f"aws:RequestTag/{tag}", ("true",)),),
                 origins=(_origin(wanted),),

@@ -28,6 +28,7 @@ from dutybound.config import (
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, filled, glob
 from dutybound.read import library
+from dutybound.shorten import shortened
 from dutybound.when import block_conditions, carried, conditions_of
 
 LOOKING = frozenset({"list", "read"})
@@ -259,7 +260,7 @@ def _statement(
     placed = conditions_of(grant.when, asked)
     carried(placed, chosen, types, True, asked)
     shorten = isinstance(grant, LevelGrant) and grant.shorten
-    short = catalog.shortened(chosen, catalog.RANK if shorten else LOOKING)
+    short = shortened(chosen, catalog.RANK if shorten else LOOKING)
     if short:
         sid = f"{camel(asked.duty)}{'' if label == '*' else camel(label)}"
         conditions = tuple(p.condition for p in placed)

@@ -14,6 +14,7 @@ from dutybound.diagnostic import Diagnostic, Text, quoted
 from dutybound.grant import LOOKING, actions_named, duty_access, passed_to, unknown_action_hint
 from dutybound.mfa import ENROL, MAKE_DEVICE, OWN_KEYS, REMOVE_DEVICE, SEE_RULES, SELF
 from dutybound.policy import Condition, Origin, Statement
+from dutybound.shorten import shortened
 
 _OWN = frozenset({*ENROL, *REMOVE_DEVICE}) - {"iam:DeleteVirtualMFADevice"}
 _UNOWNED = frozenset({*SEE_RULES, *MAKE_DEVICE, "iam:DeleteVirtualMFADevice"})
@@ -38,7 +39,7 @@ def never(
     own = _OWN | frozenset(OWN_KEYS if own_access_keys else ())
     asked = Asked(str(use.name), {}, origin, found, scope)
     for label, actions, where in _denied(use, duty, asked, own):
-        short = catalog.shortened(actions, catalog.RANK)
+        short = shortened(actions, catalog.RANK)
         if short:
             yield replace(where, sid=f"Never{camel(use.name)}{label}", actions=short, origins=(origin,))
     to = {service for grant in duty.grants if isinstance(grant, PassGrant) for service in passed_to(grant, asked)}
