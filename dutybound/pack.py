@@ -201,14 +201,15 @@ def _parts_with_homes(pieces: Iterable[_Piece], long: int) -> list[tuple[_Part, 
     """Every part with the number that gives its home, in turn.
 
     What a duty grants shares a home as long as it is short together: whoever gets or loses a duty, or one bucket more,
-    has one policy changed. Else every statement has a home of its own, and every service of a long one.
+    has one policy changed. Else every statement has a home of its own, and every service of a long one. (Homes for
+    whole duties up to a quarter of a policy keep a few duties more in one policy, and spread single changes wider.)
     """
     by_duty: dict[str, list[_Piece]] = {}
     for piece in pieces:
         by_duty.setdefault(_duty(piece.statement), []).append(piece)
     out = []
     for duty, mine in by_duty.items():
-        together = sum(piece.size for piece in mine) <= long
+        together = sum(piece.size for piece in mine) <= long // 2
         for part in (part for piece in mine for part in _parts(piece, long)):
             name = duty if together else f"{part.sid}|{part.label.partition('|')[0]}"
             out.append((part, int.from_bytes(_hash(name)[:8], "big")))
