@@ -18,7 +18,10 @@ from heapq import heapify, heappop, heappush
 from dutybound import catalog
 from dutybound.catalog import Action
 
-_WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s(?:[A-Z]|$))[a-z])")
+"""Where a word of an action's name ends: `Describe·VPC·Endpoints`, `Web·ACLs`."""
+_LINKS = frozenset({"and", "by", "for", "from", "in", "of", "on", "to", "with"})
+"""Words that say nothing alone."""
 _PLURAL = re.compile(r"(?<!ie)(?<![su])s$")
 _LAST = "\uffff"
 """Comes after every character of an action's name."""
@@ -164,7 +167,7 @@ class _Head:
                 break
         for cut in cuts:
             for end in ends:
-                if end > cut and key[cut:end] not in self.barred:
+                if end > cut and key[cut:end] not in _LINKS and key[cut:end] not in self.barred:
                     yield f"{name[:at]}*{name[cut:end]}*", self._holding(key[cut:end])
                     break
 

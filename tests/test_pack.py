@@ -197,7 +197,7 @@ def test_an_edit_changes_the_policy_it_is_in(edit: Callable[[list[Statement], in
         after = packed(edit(before, choose.randrange(len(before))))
         if len(policies) == len(after) and len(policies) > 1:
             counts.append(changed(policies, after))
-    assert sum(count <= 1 for count in counts) >= 0.75 * len(counts)
+    assert sum(count <= 1 for count in counts) >= 0.7 * len(counts)
     assert sum(count <= 2 for count in counts) >= 0.9 * len(counts)
     assert sum(counts) <= 1.3 * len(counts)
 
