@@ -156,6 +156,9 @@ def test_a_team_may_do_the_same(duties: list[str]) -> None:
     assert all(p.size <= POLICY_SIZE for p in policies)
 
 
+Edit = Callable[[list[Statement], int], list[Statement]]
+
+
 def _one_action_more(given_: list[Statement], at: int) -> list[Statement]:
     grown = replace(given_[at], actions=tuple(sorted([*given_[at].actions, "s3:OneMoreAction"])))
     return [grown if i == at else s for i, s in enumerate(given_)]
@@ -179,27 +182,32 @@ def _one_statement_less(given_: list[Statement], at: int) -> list[Statement]:
     return [s for i, s in enumerate(given_) if i != at]
 
 
-EDITS = [_one_action_more, _one_action_less, _one_resource_more, _one_statement_more, _one_statement_less]
-
-
-@pytest.mark.parametrize("edit", EDITS)
-def test_an_edit_changes_the_policy_it_is_in(edit: Callable[[list[Statement], int], list[Statement]]) -> None:
-    """120 edits of teams with 3 to 9 duties and several policies: most leave all policies but one byte for byte.
+@pytest.mark.parametrize(
+    "edit", [_one_action_more, _one_action_less, _one_resource_more, _one_statement_more, _one_statement_less]
+)
+def test_an_edit_changes_the_policies_it_is_in(edit: Edit) -> None:
+    """120 edits of teams with 3 to 9 duties and several policies: most leave all other policies byte for byte.
 
     Not all can: a policy that is full to the last character gives something up. A team that needs one policy more, or
     less, is left out: there statements have to move.
     """
     choose = random.Random(edit.__name__)  # noqa: S311
-    counts: list[int] = []
-    while len(counts) < 120:
+    others: list[int] = []
+    while len(others) < 120:
         before = team(choose.sample(DUTIES, choose.randint(3, 9)))
-        policies = packed(before)
-        after = packed(edit(before, choose.randrange(len(before))))
+        at = choose.randrange(len(before))
+        edited = edit(before, at)
+        policies, after = packed(before), packed(edited)
         if len(policies) == len(after) and len(policies) > 1:
-            counts.append(changed(policies, after))
-    assert sum(count <= 1 for count in counts) >= 0.7 * len(counts)
-    assert sum(count <= 2 for count in counts) >= 0.9 * len(counts)
-    assert sum(counts) <= 1.3 * len(counts)
+            sid = before[at].sid if edit is not _one_statement_more else "OneMoreStatement"
+            pairs = zip(policies, after, strict=True)
+            others.append(sum(p != q and not (_holds(p, sid) or _holds(q, sid)) for p, q in pairs))
+    assert sum(count == 0 for count in others) >= 0.7 * len(others)
+    assert sum(count <= 1 for count in others) >= 0.9 * len(others)
+
+
+def _holds(policy: Policy, sid: str) -> bool:
+    return any(s.sid == sid for s in policy.statements)
 
 
 def test_a_duty_more_changes_one_policy() -> None:
@@ -211,8 +219,8 @@ def test_a_duty_more_changes_one_policy() -> None:
         policies, after = packed(team(before)), packed(team([*before, more]))
         if len(policies) == len(after) and len(policies) > 1:
             counts.append(changed(policies, after))
-    assert sum(count <= 1 for count in counts) >= 0.6 * len(counts)
-    assert sum(counts) <= 1.45 * len(counts)
+    assert sum(count <= 1 for count in counts) >= 0.5 * len(counts)
+    assert sum(count <= 2 for count in counts) >= 0.9 * len(counts)
 
 
 def test_statements_move_into_the_new_policy_only() -> None:
