@@ -1,0 +1,1 @@
+"""What Dutybound's results cost, measured."""
