@@ -16,9 +16,9 @@ ADDRESSES = 10
 _HOMES = (("cn-", "cn-north-1", "CNY"), ("us-gov-", "us-gov-west-1", None), ("", "us-east-1", "USD"))
 """Where budgets stand and what they count in, by the prefix of the home Region.
 
-CloudFormation has AWS::Budgets::Budget in some Regions only (not in eu-north-1, for one), in these for certain. GovCloud
-has none: its costs are those of the commercial account behind it. AWS takes no other unit there ("is not in the
-supported unit set: [USD]"); China's is from experience.
+CloudFormation has AWS::Budgets::Budget in some Regions only (not in eu-north-1, for one), in these for certain.
+GovCloud has none: its costs are those of the commercial account behind it. AWS takes no other unit there ("is not in
+the supported unit set: [USD]"); China's is from experience.
 """
 
 

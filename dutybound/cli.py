@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -96,6 +97,31 @@ def _summary(what: str, baseline: Baseline) -> str:
         f"{what}: no errors. {len(account.groups)} groups, {len(account.users)} users, {len(account.roles)} roles, "
         f"{len(account.policies)} policies in {len(account.stacks)} stacks ({baseline.reference})"
     )
+    click.echo(f"What CloudFormation cannot do, such as first passwords: {_steps_command(path)}")
+
+
+def _steps_command(path: Path) -> str:
+    return "dutybound steps" if path == Path("config") else shlex.join(["dutybound", "steps", str(path)])
+
+
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+def steps(path: Path) -> None:
+    """Print a shell script for what CloudFormation cannot do.
+
+    It sets the password policy, as far as the configuration of PATH names it, and says what people still have to do:
+    confirm mails, set first passwords, enrol devices. Run it after a deployment: dutybound steps | sh
+    """
+    from dutybound import diagnostic
+    from dutybound.compiler import compile_path
+    from dutybound.steps import steps as script
+
+    checked = compile_path(path)
+    if checked.diagnostics:
+        click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
+    if checked.failed or checked.value is None:
+        raise SystemExit(FINDINGS)
+    click.echo(script(checked.value.accounts[0], checked.value.organization), nl=False)
 
 
 def _watch(path: Path, environment: str | None) -> None:
