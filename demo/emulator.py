@@ -505,6 +505,21 @@ def _install_service_role() -> None:
         handlers._ACTION_HANDLERS[name] = guarded(handlers._ACTION_HANDLERS[name])
 
 
+def _install_subscriptions() -> None:
+    """A list of subscriptions shows no ARN for one that nobody has confirmed."""
+    listed = sns._list_subscriptions_by_topic
+
+    def answer(params: Any) -> Any:
+        status, headers, body = listed(params)
+        topic = sns._topics.get(sns._p(params, "TopicArn"))
+        for subscription in topic["subscriptions"] if topic else ():
+            if not subscription["confirmed"]:
+                body = body.replace(subscription["arn"].encode(), b"PendingConfirmation")
+        return status, headers, body
+
+    sns._list_subscriptions_by_topic = answer
+
+
 def _install_password_policy() -> None:
     """`UpdateAccountPasswordPolicy` has no partial update: what a call leaves out falls back to its default."""
     update, limits = iam._update_account_password_policy, {"MaxPasswordAge": 1095, "PasswordReusePrevention": 24}
@@ -773,6 +788,7 @@ def install() -> None:
     _install_types()
     _install_service_role()
     _install_password_policy()
+    _install_subscriptions()
     _install_events()
     _install_variables()
     _install_request_keys()

@@ -108,7 +108,8 @@ alarm() {
   if [ -z "$found" ]; then todo "alarm: $arn is not there: deploy first"; return; fi
   for address in "$@"; do
     state=$(printf '%s' "$found" | ADDRESS=$address of 'import os
-arns = [s["SubscriptionArn"] for s in it.get("Subscriptions", []) if s["Endpoint"] == os.environ["ADDRESS"]]
+theirs = [s for s in it.get("Subscriptions", []) if s["Endpoint"] == os.environ["ADDRESS"]]
+arns = [s["SubscriptionArn"] for s in theirs if s["SubscriptionArn"] != "Deleted"]
 print("confirmed" if any(a.startswith("arn:") for a in arns) else "pending" if arns else "missing")')
     case $state in
       confirmed) ok "alarm: $address hears it" ;;
