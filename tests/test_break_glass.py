@@ -193,6 +193,33 @@ def test_no_administrator_of_ours() -> None:
     assert [c.operator for c in first.policy.statements[0].conditions] == ["ArnLike"]
 
 
+def _users(most: int) -> tuple[str, str]:
+    """The replacement of the two users by this many with short names, which fit into every event pattern."""
+    return "[break-glass-2, break-glass-1]", f"[{', '.join(f'u{i}' for i in range(most))}]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ([_users(61), ("through: role", "through: user")], "61 sealed passwords"),
+        ([_users(60), ("through: role", "through: user")], ""),
+        ([_users(40), ("password: secret", "password: runbook")], "a trust policy"),
+        ([_users(20), ("password: secret", "password: runbook")], ""),
+        ([("[john]", f"[{', '.join(f'administrator-{i}' for i in range(400))}]")], "402 people and roles may set"),
+        ([("[john]", f"[{', '.join(f'administrator-{i}' for i in range(200))}]")], ""),
+    ],
+    ids=["references", "references fit", "trust", "trust fits", "fence", "fence fits"],
+)
+def test_quotas(changes: list[tuple[str, str]], says: str) -> None:
+    """What AWS would refuse at deployment is refused here, in words and at a place."""
+    text = WHOLE
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    found = compile_text(text).diagnostics
+    assert [d.message.startswith(says) and d.span is not None for d in found] == ([True] if says else [])
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("config") / "config.yaml"
