@@ -21,7 +21,7 @@ from dutybound.baseline import (
     logical_id,
 )
 from dutybound.config import BreakGlass, Mfa, Passwords
-from dutybound.diagnostic import Diagnostic, quoted
+from dutybound.diagnostic import Diagnostic
 from dutybound.evaluate import Judge, Request, policies_of
 from dutybound.mfa import mfa_policy
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Principal, Statement, minified
@@ -182,10 +182,6 @@ class _BreakGlass:
             hint = f"ask for {PASSWORD_LENGTH} at most, or write 'password: runbook' under break_glass"
             at = self.passwords.span if self.passwords else None
             self.found.append(Diagnostic("short-password", message, at, hint))
-        for name in users:
-            if "," in name:
-                message = f"the password of {quoted(name)} cannot be sealed: the name of a secret has no comma"
-                self.found.append(Diagnostic("invalid-value", message, name.span, "give the user another name"))
         fence = self._fence()
         if fence.size > SECRET_POLICY_SIZE:
             message = (
@@ -193,12 +189,13 @@ class _BreakGlass:
                 f"a secret's policy of {SECRET_POLICY_SIZE:,} characters cannot name them all"
             )
             hint = "fewer people should administer, or write 'password: runbook'"
-            self.found.append(Diagnostic("too-many-administrators", message, self.wanted.span, hint))
+            self.found.append(Diagnostic("too-long", message, self.wanted.span, hint))
         return tuple(
             Secret(
                 logical_id("Secret", name),
                 self.stack,
-                f"break-glass/{name}",
+                # An IAM user's name may hold a comma, a secret's may not.
+                f"break-glass/{logical_id('Secret', name) if ',' in name else name}",
                 f"The password of {name}",
                 PASSWORD_LENGTH,
                 NOT_IN_PASSWORDS,

@@ -789,7 +789,9 @@ class Passwords(Model):
     be able to sign in, sets a new one.
     """
 
-    minimum_length: Annotated[int | None, Whole(6, 128, "characters")] = Field(None, examples=[14])
+    minimum_length: Annotated[int | None, Whole(6, 128, "characters")] = Field(
+        None, description="How many characters a password has at least", examples=[14]
+    )
     remember: Annotated[int | None, Whole(1, 24, "passwords")] = Field(
         None, description="How many earlier passwords may not be used again", examples=[24]
     )

@@ -177,6 +177,12 @@ def test_the_fence(who: str, sealed_off: bool, action: str, account: Account) ->
         assert not look.because
 
 
+def test_a_name_that_no_secret_can_have() -> None:
+    """An IAM user's name may hold a comma; its secret gets a name of its own, and the same one each time."""
+    comma = account_of(WHOLE.replace("break-glass-2,", '"b,g",')).secrets
+    assert [s.name for s in comma] == ["break-glass/SecretBGd8b257", "break-glass/break-glass-1"]
+
+
 def test_in_doubt_somebody_may_set_the_password() -> None:
     """What a statement allows under a condition counts, what another denies under one does not: never too few."""
     names = password_setters(account_of(), ["break-glass-1"])
