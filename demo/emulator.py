@@ -3,10 +3,10 @@
 Run as `python -m demo.emulator`, always as a child of `demo.server.running`. ministack is changed in three places:
 
 * CloudFormation. Only the resource types of `KINDS` exist, each with the properties that were seen to arrive; another
-  type or property fails the deployment instead of being dropped. `AWS::IAM::Group`, `AWS::Budgets::Budget` and
-  `AWS::SecretsManager::ResourcePolicy` are new. Around the others stand the checks of AWS that ministack leaves out: a
-  name that is taken, a policy, principal or service role that does not exist, a deletion while something still hangs
-  on the resource.
+  type or property fails the deployment instead of being dropped. `AWS::IAM::Group`, `AWS::IAM::OIDCProvider`,
+  `AWS::Budgets::Budget` and `AWS::SecretsManager::ResourcePolicy` are new. Around the others stand the checks of AWS
+  that ministack leaves out: a name that is taken, a policy, principal or service role that does not exist, a deletion
+  while something still hangs on the resource.
 * Events. Rules see read-only calls where their state says so, and pass events on to another Region's bus.
 * IAM. An update of the password policy resets what it leaves out. Enforcement knows policy variables, the MFA and
   service keys of a request and the paths in the ARNs of users, roles and groups, and ends in an error for
@@ -157,6 +157,29 @@ def _before_group_delete(name: str, properties: Properties) -> None:
     if group:
         _require_detached("group", group["Users"], "members")
         _require_detached("group", _beside(group, properties), "policies")
+
+
+def _create_oidc_provider(logical_id: str, properties: Properties, stack: str) -> Made:
+    audiences = _strings(properties.get("ClientIdList"))
+    tags = properties.get("Tags") or []
+    _call(
+        iam._create_oidc_provider,
+        Url=properties["Url"],
+        **{f"ClientIDList.member.{i}": audience for i, audience in enumerate(audiences, 1)},
+        **{f"Tags.member.{i}.{part}": tag[part] for i, tag in enumerate(tags, 1) for part in ("Key", "Value")},
+    )
+    made = next(arn for arn, record in iam._oidc_providers.items() if record["Url"] == properties["Url"])
+    return made, {"Arn": made}
+
+
+def _update_oidc_provider(arn: str, old: Properties, new: Properties, stack: str) -> Made:
+    iam._oidc_providers[arn]["ClientIDList"] = list(_strings(new.get("ClientIdList")))
+    iam._oidc_providers[arn]["Tags"] = list(new.get("Tags") or [])
+    return arn, {"Arn": arn}
+
+
+def _delete_oidc_provider(arn: str, _: Properties) -> None:
+    iam._oidc_providers.pop(arn, None)
 
 
 def _before_user_create(properties: Properties) -> None:
@@ -388,6 +411,7 @@ KINDS: Mapping[str, Kind] = {
         before_create=_require_roles,
         before_update=lambda _, new: _require_roles(new),
     ),
+    "AWS::IAM::OIDCProvider": Kind(properties=_TAGS | {"Url", "ClientIdList"}),
     "AWS::SNS::Topic": Kind(
         properties=_TAGS | {"TopicName", "DisplayName", "Subscription"},
         before_create=_before_topic_create,
@@ -484,6 +508,12 @@ def _install_types() -> None:
         "delete": _delete_budget,
     }
     provisioners._REPLACING_PROPERTIES["AWS::IAM::Group"] = ("GroupName",)
+    types["AWS::IAM::OIDCProvider"] = {
+        "create": _create_oidc_provider,
+        "update": _update_oidc_provider,
+        "delete": _delete_oidc_provider,
+    }
+    provisioners._REPLACING_PROPERTIES["AWS::IAM::OIDCProvider"] = ("Url",)
     guarded = {kind: _guarded(kind, rules, types[kind]) for kind, rules in KINDS.items()}
     types.clear()
     types.update(guarded)

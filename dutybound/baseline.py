@@ -64,6 +64,7 @@ class User:
     """An IAM user: no key and no policy of its own; access comes from its groups.
 
     `secret` is the logical id of the `Secret` in the same stack that holds its password; None is a user without one.
+    `permissions_boundary` is a customer managed policy by name.
     """
 
     logical_id: str
@@ -74,6 +75,18 @@ class User:
     tags: tuple[tuple[str, str], ...] = ()
     """The person's own tags, besides those that everything carries."""
     secret: str | None = None
+    span: Span | None = field(default=None, compare=False)
+    permissions_boundary: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """An OpenID Connect provider: whose tokens (`url`, with https://) for whom (`audiences`) the account takes."""
+
+    logical_id: str
+    stack: StackName
+    url: str
+    audiences: tuple[str, ...]
     span: Span | None = field(default=None, compare=False)
 
 
@@ -94,7 +107,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """An IAM role. With `instance_profile` (a logical id) EC2 can hand it to a server."""
+    """An IAM role. With `instance_profile` (a logical id) EC2 can hand it to a server.
+
+    `identity_provider` is the `url` of the IdentityProvider that its trust names, which must be there first.
+    """
 
     logical_id: str
     stack: StackName
@@ -106,6 +122,7 @@ class Role:
     managed: tuple[str, ...] = ()
     session_seconds: int = 3600
     instance_profile: str | None = None
+    identity_provider: str | None = None
     span: Span | None = field(default=None, compare=False)
 
 
@@ -203,6 +220,7 @@ class Account:
     secrets: tuple[Secret, ...] = ()
     budgets: tuple[Budget, ...] = ()
     passwords: PasswordPolicy = PasswordPolicy()
+    identity_providers: tuple[IdentityProvider, ...] = ()
 
     def policy(self, name: str) -> ManagedPolicy:
         """The customer managed policy of that name. Raises KeyError if there is none."""

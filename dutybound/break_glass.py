@@ -47,13 +47,26 @@ API Reference, GetRandomPassword."""
 class Emergency:
     """What break-glass puts into an account."""
 
-    stacks: tuple[Stack, ...]
     policies: tuple[ManagedPolicy, ...]
     group: Group
     users: tuple[User, ...]
     roles: tuple[Role, ...]
     secrets: tuple[Secret, ...]
     alarm: Alarm
+
+
+def break_glass_stacks(prefix: str, region: str) -> tuple[Stack, ...]:
+    """The stacks of break-glass, for an account whose stacks are named from `prefix` and whose home is `region`."""
+    out = [Stack(f"{prefix}-break-glass", region, "The way in for emergencies", protected=True, retained=True)]
+    alarms = _alarm_stacks(f"{prefix}-break-glass-alarm", region)
+    for place, name in sorted(alarms.items(), key=lambda entry: entry[1]):
+        out.append(Stack(name, place, "Tells people of every use of break-glass", protected=True))
+    return tuple(out)
+
+
+def _alarm_stacks(home: str, region: str) -> dict[str, str]:
+    """The name of the alarm's stack by Region: at home, and wherever break-glass events land."""
+    return {region: home} | {r: f"{home}-{r}" for r in _landing_regions(region) if r != region}
 
 
 def break_glass(
@@ -84,13 +97,7 @@ class _BreakGlass:
         roles = (self._emergency_role(policies),) if self.role else ()
         secrets = self._secrets() if self.sealed else ()
         alarm = self._alarm(policies)
-        return Emergency(self._stacks(), tuple(policies), group, users, roles, secrets, alarm)
-
-    def _stacks(self) -> tuple[Stack, ...]:
-        out = [Stack(self.stack, self.region, "The way in for emergencies", protected=True, retained=True)]
-        for region, name in sorted(self._alarm_stacks().items(), key=lambda entry: entry[1]):
-            out.append(Stack(name, region, "Tells people of every use of break-glass", protected=True))
-        return tuple(out)
+        return Emergency(tuple(policies), group, users, roles, secrets, alarm)
 
     def _users(self, policies: list[ManagedPolicy]) -> tuple[Group, tuple[User, ...]]:
         """Users with all rights behind MFA, or with a role that has them, in a stack that needs no other: it must
@@ -244,7 +251,7 @@ class _BreakGlass:
         topic_arn = f"arn:{PARTITION}:sns:{self.region}:{ACCOUNT}:{_ALARM}"
         taken = f"arn:{PARTITION}:iam::{ACCOUNT}:role{forwarder.path}{forwarder.name}"
         rules = []
-        for region, stack in sorted(self._alarm_stacks().items()):
+        for region, stack in sorted(_alarm_stacks(self.home, self.region).items()):
             at_home = region == self.region
             target, role = (topic_arn, None) if at_home else (self._home_bus(), taken)
             for name, description, pattern in _patterns(users, self.stack, self.role):
@@ -281,11 +288,6 @@ class _BreakGlass:
         every = f"rate({days} day{'s' if days > 1 else ''})"
         description = "Reminds people to test the way in"
         return Schedule(logical_id("Rule", name), self.home, name, description, every, topic_arn, _REMINDER)
-
-    def _alarm_stacks(self) -> dict[str, str]:
-        """The name of the alarm's stack by Region: at home, and wherever break-glass events land."""
-        home = self.home
-        return {self.region: home} | {r: f"{home}-{r}" for r in _landing_regions(self.region) if r != self.region}
 
     def _home_bus(self) -> str:
         return f"arn:{PARTITION}:events:{self.region}:{ACCOUNT}:event-bus/default"

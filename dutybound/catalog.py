@@ -213,10 +213,75 @@ def service_principals() -> Mapping[str, ServicePrincipal]:
     return {name: ServicePrincipal(name, row["principal"], row["source_account"]) for name, row in table.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class SharedIssuer:
+    """An OpenID Connect issuer whose tokens many of its customers can have: `claim` says which of them it is.
+
+    `before_wildcard` is what the part of a subject before its first wildcard must match whole, to name the customer.
+    """
+
+    claim: str
+    before_wildcard: re.Pattern[str]
+
+
+@cache
+def shared_issuers() -> Mapping[str, SharedIssuer]:
+    """The shared issuers that IAM knows, by address without https://."""
+    overlay = _overlay("oidc-issuers.json")
+    usual = overlay["before_wildcard"]
+    return {
+        name: SharedIssuer(row["claim"], re.compile(row.get("before_wildcard", usual)))
+        for name, row in overlay["shared"].items()
+    }
+
+
+@cache
+def built_in_issuers() -> frozenset[str]:
+    """Issuers that trust policies name without an identity provider in the account, by address without https://."""
+    return frozenset(_overlay("oidc-issuers.json")["built_in"])
+
+
 @cache
 def regions() -> tuple[str, ...]:
     """The names of the AWS Regions, sorted."""
     return tuple(_overlay("regions.json")["regions"])
+
+
+@cache
+def instance_types() -> tuple[str, ...]:
+    """The EC2 instance types, sorted."""
+    families = _overlay("instance-types.json")["families"]
+    return tuple(sorted(f"{family}.{size}" for family, sizes in families.items() for size in sizes.split()))
+
+
+@cache
+def region_exemptions() -> tuple[str, ...]:
+    """Action patterns that a lock on Regions leaves open, sorted."""
+    table = _overlay("region-exemptions.json")
+    return tuple(sorted([*table["control_tower"], *table["ours"]]))
+
+
+@cache
+def tagged_types(prefix: str) -> Mapping[str, tuple[str, ...]]:
+    """Actions of a service that take tags with the request (`aws:RequestTag`), by small-letter name.
+
+    The resource types that the tags are for; none where they are for whatever the action is about.
+    """
+    out = {}
+    for key, detail in _facts("actions", prefix).items():
+        types = tuple(t["name"] for t in detail["resourceTypes"] if _takes_tags(t["conditionKeys"]))
+        if types or _takes_tags(detail["conditionKeys"]):
+            out[key] = tuple(sorted(types))
+    return out
+
+
+def _takes_tags(keys: Iterable[str]) -> bool:
+    return any(key.lower().startswith("aws:requesttag/") for key in keys)
+
+
+def partition(region: str) -> str:
+    """The partition that a Region belongs to (AWS General Reference, "Amazon Resource Names")."""
+    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
 
 
 def _overlay(name: str) -> Any:

@@ -25,6 +25,7 @@ from pydantic import (
     StrictBool,
     Tag,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -191,6 +192,113 @@ Expected = Annotated[
     Word(r"[a-z0-9-]+:[A-Za-z0-9_-]+( on [!-~]+)?", 2048, "it is written as in 's3:GetObject on arn:aws:s3:::acme/x'"),
 ]
 PolicyName = Annotated[Text, Word(r"[A-Za-z0-9_+=,.@/-]+", 128, "it is not the name of an AWS managed policy")]
+InstanceTypePattern = Annotated[
+    Text, Word(r"[a-z0-9*?-]+\.[a-z0-9*?-]+", 64, "an instance type is written as in 't3.micro' or 't3.*'")
+]
+PathName = Annotated[
+    Text, Word(r"/([A-Za-z0-9.,+@=_-]+/)+", 128, "a path starts and ends with '/' and names a folder, as in '/app/'")
+]
+_PLAIN = r"(?! )[ !#%-)+->@-\[\]-z|~]+(?<! )"
+"""Printable ASCII without quotes, backslashes, wildcards, '$' and braces: what IAM compares letter by letter, and in
+which CloudFormation replaces nothing."""
+_HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}"
+_ISSUER = rf"https://{_HOST}(?:/[A-Za-z0-9._~/-]*)?"
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+RolePattern = Annotated[
+    Text,
+    Word(
+        r"(?!/)[A-Za-z0-9_+=,.@/*?-]+",
+        576,
+        "a role is named without ARN, its path in front: 'deployer', 'teams/*'; '*' and '?' match",
+    ),
+]
+SourceArn = Annotated[
+    Text,
+    Word(
+        r"arn:(?:\*|aws|aws-cn|aws-us-gov):[a-z0-9-]+:[a-z0-9*-]*:(?:[0-9]{12}|\*)?:[!#%-\[\]-z|~]+",
+        1024,
+        "a source is an ARN, such as 'arn:aws:codedeploy:*:*:deploymentgroup:web/*'; '*' and '?' match",
+    ),
+]
+OrganizationId = Annotated[Text, Word(r"o-[a-z0-9]{10,32}", 34, "an organization's id is written as in 'o-a1b2c3d4e5'")]
+UnitPath = Annotated[
+    Text,
+    Word(
+        r"r-[0-9a-z]{4,32}(?:/ou-[0-9a-z]{4,32}-[a-z0-9]{8,32})*",
+        512,
+        "a unit is written from the root down, without the organization: 'r-ab12/ou-ab12-11112222'",
+    ),
+]
+GithubName = Annotated[
+    Text,
+    Word(
+        r"[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]+",
+        140,
+        "a repository is written as 'owner/name', in full, exactly as GitHub shows it",
+    ),
+]
+GitlabName = Annotated[
+    Text,
+    Word(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+",
+        512,
+        "a project is written as 'group/project', in full, exactly as GitLab shows it",
+    ),
+]
+NumberedId = Annotated[
+    Text,
+    Word(r"[1-9][0-9]*", 19, "an id of GitHub's is a number", digits=True),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"}]}),
+]
+RefPattern = Annotated[
+    Text,
+    Word(
+        r"(?![-/])(?!refs/)(?!.*(?:\.\.|//))[A-Za-z0-9._/+@#=,!%&()*?-]*[A-Za-z0-9_+@#=,!%&()*?-]",
+        255,
+        "it is written as in 'main' or 'release/*', without 'refs/heads/' or 'refs/tags/'",
+        digits=True,
+    ),
+]
+PlainText = Annotated[
+    Text,
+    Word(
+        _PLAIN,
+        255,
+        "it is printable ASCII without quotes, backslashes, '$', braces and wildcards, which would let in more",
+    ),
+]
+HostName = Annotated[Text, Word(_HOST, 253, "a host is written as in 'gitlab.example.com', in small letters")]
+Issuer = Annotated[
+    Text,
+    Word(_ISSUER, 255, "an issuer is its https:// address, host in small letters, without port, query and fragment"),
+]
+IssuerName = Annotated[
+    Text, Word(rf"github|gitlab|{_ISSUER}", 255, "an issuer is 'github', 'gitlab' or its https:// address")
+]
+TokenSubject = Annotated[
+    Text,
+    Word(
+        r"(?![*?]*$)(?! )[ !#%-\[\]-z|~]+(?<! )",
+        1024,
+        "a subject is printable ASCII and more than wildcards: '*' alone is everybody whom the issuer knows",
+    ),
+]
+SamlName = Annotated[Text, Word(r"[A-Za-z0-9._-]+", 128, "a SAML provider's name is letters, digits and any of ._-")]
+ClusterName = Annotated[
+    Text, Word(r"[A-Za-z0-9][A-Za-z0-9_-]*", 100, "a cluster's name is letters, digits, '-' and '_', no wildcards")
+]
+KubernetesName = Annotated[
+    Text,
+    Word(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", 253, "a Kubernetes name is small letters, digits, '-' and '.', in full"),
+]
+TrustAnchor = Annotated[
+    Text,
+    Word(
+        rf"{_UUID}|arn:aws[a-z-]*:rolesanywhere:[a-z0-9-]+:[0-9]{{12}}:trust-anchor/{_UUID}",
+        256,
+        "a trust anchor is its id, such as '0a1b2c3d-1111-2222-3333-444455556666', or its ARN",
+    ),
+]
 
 
 def _day(value: Text) -> Text:
@@ -232,6 +340,14 @@ TagValue = Annotated[
     ),
 ]
 Network = Annotated[Text, Word(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?", 43, "a network is written as in 203.0.113.0/24")]
+Place = Annotated[
+    Text,
+    Word(
+        r"vpc-([0-9a-f]{8}|[0-9a-f]{17})|[0-9A-Fa-f.:]+(/[0-9]{1,3})?",
+        43,
+        "a place is written as in '203.0.113.0/24', '2001:db8::/32' or 'vpc-0a1b2c3d4e5f60718'",
+    ),
+]
 ConditionKey = Annotated[
     Text, Word(r"[A-Za-z0-9.-]+:[!#-\[\]-z|~]+", 256, "a condition key is written as in 'aws:SourceIp'")
 ]
@@ -340,6 +456,35 @@ PassedTo = Annotated[
     _OneOrMany(),
 ]
 ServiceNames = Annotated[tuple[ServiceName, ...], Field(min_length=1), _OneOrMany()]
+SourceArns = Annotated[tuple[SourceArn, ...], Field(min_length=1), _OneOrMany()]
+RolePatterns = Annotated[tuple[RolePattern, ...], Field(min_length=1), _OneOrMany()]
+UnitPaths = Annotated[tuple[UnitPath, ...], Field(min_length=1), _OneOrMany()]
+Audiences = Annotated[tuple[PlainText, ...], Field(min_length=1), _OneOrMany()]
+Subjects = Annotated[tuple[TokenSubject, ...], Field(min_length=1), _OneOrMany()]
+
+
+def _yes(value: object) -> object:
+    if value is not True:
+        raise PydanticCustomError("invalid-value", "write true, or leave it out")
+    return value
+
+
+Yes = Annotated[Literal[True], BeforeValidator(_yes)]
+"""A mark that is there or is not: what 'false' would mean is what is so without it."""
+
+
+def _one_of(model: Model, keys: tuple[str, ...], what: str) -> None:
+    """Exactly one of the keys is given. Raises a PydanticCustomError otherwise."""
+    given = [key for key in keys if getattr(model, key) is not None]
+    if len(given) != 1:
+        kind = "wrong-type" if given else "missing-key"
+        message = "{what} takes one of {keys}" + ("; here are {given}" if given else "")
+        words = {"what": what, "keys": ", ".join(keys), "given": " and ".join(given)}
+        raise PydanticCustomError(kind, message, words)
+
+
+def _one_of_schema(*keys: str) -> dict[str, Any]:
+    return {"oneOf": [{"required": [key]} for key in keys]}
 
 
 class Organization(Model):
@@ -453,6 +598,17 @@ class ServiceTrust(Model):
     """An AWS service may take the role; `ec2` also makes the instance profile."""
 
     service: ServicePrincipalName = Field(description="As in 'ec2', 'lambda', 'ecs-tasks'", examples=["ec2"])
+    source: SourceArns | None = Field(
+        None,
+        description="ARN of the service's resource that may take it; '*' and '?' match",
+        examples=["arn:aws:codedeploy:*:*:deploymentgroup:web/*"],
+    )
+
+
+class TeamTrust(Model):
+    """The people of a team may take the role, with MFA."""
+
+    team: Name = Field(description="A team of `teams`", examples=["administrators"])
 
 
 class AccountTrust(Model):
@@ -462,20 +618,215 @@ class AccountTrust(Model):
     external_id: ExternalId | None = Field(
         None, description="What a third party must send, unique for you; not a secret", examples=["acme-9f3c2b71"]
     )
+    roles: RolePatterns | None = Field(
+        None, description="Only these roles of the account; '*' and '?' match", examples=["deployer"]
+    )
+    mfa: Yes | None = Field(None, description="true: only its users, and only with MFA in the last hour")
 
 
-TRUSTS_LATER = frozenset({"team", "organization", "github", "gitlab", "oidc", "saml", "eks", "roles_anywhere"})
+class OrganizationTrust(Model):
+    """Roles in other accounts of an AWS organization may take the role, as far as their account lets them."""
+
+    organization: OrganizationId = Field(description="The organization's id", examples=["o-a1b2c3d4e5"])
+    roles: RolePatterns = Field(
+        description="Which roles, in whichever account; '*' is every one", examples=["deployer"]
+    )
+    units: UnitPaths | None = Field(
+        None, description="Only accounts below these units, from the root down", examples=["r-ab12/ou-ab12-11112222"]
+    )
+
+
+_GITHUB_EVENTS = ("environment", "branch", "tag", "pull_request")
+
+
+class GithubWorkflow(Model):
+    """Which workflows of a repository on GitHub: exactly one of environment, branch, tag and pull_request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            **_one_of_schema(*_GITHUB_EVENTS),
+            "dependentRequired": {"owner_id": ["repository_id"], "repository_id": ["owner_id"]},
+        }
+    )
+    repository: GithubName = Field(description="owner/name, as GitHub shows it", examples=["acme/web"])
+    environment: PlainText | None = Field(None, description="Jobs that name this environment", examples=["production"])
+    branch: RefPattern | None = Field(
+        None, description="Jobs on this branch, without an environment; '*' and '?' match", examples=["main"]
+    )
+    tag: RefPattern | None = Field(
+        None, description="Jobs on this tag, without an environment; '*' and '?' match", examples=["v*"]
+    )
+    pull_request: Yes | None = Field(
+        None, description="true: jobs of pull requests, whose code nobody has reviewed yet"
+    )
+    owner_id: NumberedId | None = Field(None, description="The owner's number on GitHub", examples=["101"])
+    repository_id: NumberedId | None = Field(None, description="The repository's number on GitHub", examples=["202"])
+    older_form: StrictBool = Field(
+        True, description="false: only the subject with the numbers, which repositories made since 15 July 2026 send"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> GithubWorkflow:
+        _one_of(self, _GITHUB_EVENTS, "a repository")
+        if (self.owner_id is None) != (self.repository_id is None):
+            absent = "owner_id" if self.owner_id is None else "repository_id"
+            raise PydanticCustomError("missing-key", "'{absent}' is missing beside the other id", {"absent": absent})
+        return self
+
+
+class GithubTrust(Model):
+    """Workflows of a repository on GitHub may take the role."""
+
+    github: GithubWorkflow = Field(
+        description="Which workflows", examples=[{"repository": "acme/web", "environment": "production"}]
+    )
+
+
+_GITLAB_REFS = ("branch", "tag")
+
+
+class GitlabPipeline(Model):
+    """Which pipelines of a project on GitLab: exactly one of branch and tag."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of_schema(*_GITLAB_REFS))
+    project: GitlabName = Field(description="group/project, as GitLab shows it", examples=["acme/web"])
+    audience: PlainText = Field(description="`aud` in the job's id_tokens", examples=["https://gitlab.com"])
+    branch: RefPattern | None = Field(
+        None, description="Pipelines on this branch; '*' and '?' match", examples=["main"]
+    )
+    tag: RefPattern | None = Field(None, description="Pipelines on this tag; '*' and '?' match", examples=["v*"])
+    host: HostName = Field(
+        default_factory=lambda: Text("gitlab.com"), description="Where GitLab runs", examples=["gitlab.example.com"]
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> GitlabPipeline:
+        _one_of(self, _GITLAB_REFS, "a project")
+        return self
+
+
+class GitlabTrust(Model):
+    """Pipelines of a project on GitLab may take the role."""
+
+    gitlab: GitlabPipeline = Field(
+        description="Which pipelines",
+        examples=[{"project": "acme/web", "branch": "main", "audience": "https://gitlab.com"}],
+    )
+
+
+class OidcIdentity(Model):
+    """Which identities of an OpenID Connect issuer."""
+
+    issuer: Issuer = Field(description="Its https:// address", examples=["https://app.terraform.io"])
+    audience: Audiences = Field(description="`aud` of the tokens", examples=["aws.workload.identity"])
+    subject: Subjects = Field(
+        description="`sub` of the tokens; '*' and '?' match",
+        examples=["organization:acme:project:web:workspace:production:run_phase:apply"],
+    )
+    session_name: PlainText | None = Field(None, description="The only session name that may be asked for")
+
+
+class OidcTrust(Model):
+    """Whom an OpenID Connect issuer knows may take the role."""
+
+    oidc: OidcIdentity = Field(
+        description="Which identities",
+        examples=[
+            {
+                "issuer": "https://app.terraform.io",
+                "audience": "aws.workload.identity",
+                "subject": "organization:acme:project:web:workspace:production:run_phase:apply",
+            }
+        ],
+    )
+
+
+class SamlProvider(Model):
+    """A SAML provider that the account already has."""
+
+    provider: SamlName = Field(description="Its name in IAM", examples=["acme-idp"])
+
+
+class SamlTrust(Model):
+    """Whom a SAML provider sends with this role may take it."""
+
+    saml: SamlProvider = Field(description="Which provider", examples=[{"provider": "acme-idp"}])
+
+
+class EksPods(Model):
+    """Which pods of an EKS cluster."""
+
+    cluster: ClusterName = Field(description="The cluster's name", examples=["production"])
+    namespace: KubernetesName = Field(description="The pods' namespace", examples=["shop"])
+    service_account: KubernetesName = Field(description="The pods' service account", examples=["web"])
+    region: RegionName | None = Field(
+        None, description="The cluster's Region, if others have a cluster of that name", examples=["eu-west-1"]
+    )
+
+
+class EksTrust(Model):
+    """Pods of an EKS cluster may take the role, by EKS Pod Identity."""
+
+    eks: EksPods = Field(
+        description="Which pods",
+        examples=[{"cluster": "production", "namespace": "shop", "service_account": "web"}],
+    )
+
+
+class Certificate(Model):
+    """Which certificates of a trust anchor of IAM Roles Anywhere."""
+
+    trust_anchor: TrustAnchor = Field(description="Its id or ARN", examples=["0a1b2c3d-1111-2222-3333-444455556666"])
+    common_name: PlainText = Field(
+        description="The subject's common name (CN); without it every certificate would do", examples=["build-1"]
+    )
+    organizational_unit: PlainText | None = Field(
+        None, description="The subject's organizational unit (OU)", examples=["ci"]
+    )
+
+
+class RolesAnywhereTrust(Model):
+    """Machines outside AWS with a certificate may take the role, by IAM Roles Anywhere."""
+
+    roles_anywhere: Certificate = Field(
+        description="Which certificates",
+        examples=[{"trust_anchor": "0a1b2c3d-1111-2222-3333-444455556666", "common_name": "build-1"}],
+    )
+
+
+TRUST_KINDS: dict[str, type[Model]] = {
+    "service": ServiceTrust,
+    "team": TeamTrust,
+    "account": AccountTrust,
+    "organization": OrganizationTrust,
+    "github": GithubTrust,
+    "gitlab": GitlabTrust,
+    "oidc": OidcTrust,
+    "saml": SamlTrust,
+    "eks": EksTrust,
+    "roles_anywhere": RolesAnywhereTrust,
+}
+"""Each kind of trust by the key that says it."""
 
 
 def _kind_of_trust(value: Any) -> str | None:
     if isinstance(value, Model):
-        return f"trust-{'service' if isinstance(value, ServiceTrust) else 'account'}"
-    kinds = [kind for kind in ("service", "account") if isinstance(value, dict) and kind in value]
+        return next((f"trust-{key}" for key, model in TRUST_KINDS.items() if isinstance(value, model)), None)
+    kinds = [key for key in TRUST_KINDS if isinstance(value, dict) and key in value]
     return f"trust-{kinds[0]}" if len(kinds) == 1 else None
 
 
 Trust: TypeAlias = Annotated[
-    Annotated[ServiceTrust, Tag("trust-service")] | Annotated[AccountTrust, Tag("trust-account")],
+    Annotated[ServiceTrust, Tag("trust-service")]
+    | Annotated[TeamTrust, Tag("trust-team")]
+    | Annotated[AccountTrust, Tag("trust-account")]
+    | Annotated[OrganizationTrust, Tag("trust-organization")]
+    | Annotated[GithubTrust, Tag("trust-github")]
+    | Annotated[GitlabTrust, Tag("trust-gitlab")]
+    | Annotated[OidcTrust, Tag("trust-oidc")]
+    | Annotated[SamlTrust, Tag("trust-saml")]
+    | Annotated[EksTrust, Tag("trust-eks")]
+    | Annotated[RolesAnywhereTrust, Tag("trust-roles_anywhere")],
     Discriminator(_kind_of_trust),
 ]
 
@@ -745,12 +1096,24 @@ class BreakGlass(Model):
     )
 
 
+class IdentityProviders(Model):
+    """The OpenID Connect providers that roles trust: one for each issuer in an account."""
+
+    existing: tuple[IssuerName, ...] = Field(
+        min_length=1,
+        description="Issuers whose provider the account has already: it is used, not made",
+        examples=[["github"]],
+    )
+
+
 class Mfa(Model):
     """How multi-factor authentication is enforced for people. It always is."""
 
-    enforce_via: Literal["group"] = Field("group", description="A policy on every group of people")
-    devices: Literal["any"] = Field(
-        "any", description="Which devices count: authenticator apps, passkeys and security keys"
+    enforce_via: Literal["group", "boundary", "both"] = Field(
+        "group", description="A policy on every group of people, the permissions boundary of every person, or both"
+    )
+    devices: Literal["any", "fido"] = Field(
+        "any", description="Devices that people may enrol: any, or passkeys and security keys alone"
     )
     first_password_change: StrictBool = Field(
         False, description="Let people change their password before they have a device"
@@ -840,6 +1203,37 @@ class Budget(Model):
     notify: tuple[Email, ...] = Field(min_length=1, description="Who is told", examples=[["security@acme.example"]])
 
 
+class WorkloadBoundary(Model):
+    """How far the roles reach that teams create themselves."""
+
+    path: PathName = Field(description="Where these roles and their policies stand", examples=["/app/"])
+    services: tuple[ServicePrincipalName, ...] = Field(
+        min_length=1, description="AWS services that may take these roles", examples=[["ec2", "lambda", "ecs-tasks"]]
+    )
+
+
+class Guardrails(Model):
+    """What nobody in a team and no role does, whatever a duty grants. Break-glass is outside all of it."""
+
+    regions: tuple[RegionName, ...] = Field(
+        (), min_length=1, description="The Regions to work in", examples=[["eu-west-1", "us-east-1"]]
+    )
+    instance_types: tuple[InstanceTypePattern, ...] = Field(
+        (), min_length=1, description="The EC2 instance types to start", examples=[["t3.*", "t4g.*"]]
+    )
+    require_tags: tuple[TagKey, ...] = Field(
+        (), min_length=1, description="Tags that whatever is created must carry", examples=[["owner", "environment"]]
+    )
+    from_: tuple[Place, ...] = Field(
+        (),
+        alias="from",
+        min_length=1,
+        description="Where people work from: public networks, and VPCs with endpoints",
+        examples=[["203.0.113.0/24"]],
+    )
+    boundary: WorkloadBoundary | None = Field(None, description="What teams that create roles may create")
+
+
 def _whole(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int):
         raise PydanticCustomError("invalid-value", "it is not 1")
@@ -849,7 +1243,7 @@ def _whole(value: object) -> object:
 class Configuration(Model):
     """A whole configuration."""
 
-    later = frozenset({"accounts", "guardrails", "access", "rollout"})
+    later = frozenset({"accounts", "access", "rollout"})
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="Version of the language", examples=[1])
     organization: Organization = Field(examples=[{"name": "acme", "owner": "security@acme.example"}])
     people: dict[UserName, Person] = Field(
@@ -858,11 +1252,13 @@ class Configuration(Model):
     teams: dict[Name, Team] = Field(default_factory=dict, description="Teams by name")
     roles: dict[Name, Role] = Field(default_factory=dict, description="Roles for software and for others, by name")
     duties: dict[Name, Duty] = Field(default_factory=dict, description="Duties besides the built-in library, by name")
+    identity_providers: IdentityProviders | None = Field(None, description="OpenID Connect providers in the account")
     break_glass: BreakGlass = Field(examples=[{"users": ["break-glass-1"], "alert": ["security@acme.example"]}])
     mfa: Mfa = Field(default_factory=Mfa)
     waivers: tuple[Waiver, ...] = Field((), description="Findings that are accepted on purpose")
     passwords: Passwords | None = Field(None, description="The account's password policy; without it, untouched")
     budgets: dict[BudgetName, Budget] = Field(default_factory=dict, description="Monthly budgets, by name")
+    guardrails: Guardrails = Field(default_factory=Guardrails)
 
 
 def schema(duties: tuple[str, ...] = ()) -> dict[str, Any]:

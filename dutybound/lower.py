@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
-from dutybound import catalog
+from dutybound import boundary, catalog, fence
 from dutybound.asked import Scope
 from dutybound.baseline import (
     Account,
@@ -27,23 +27,27 @@ from dutybound.baseline import (
     customer_policy,
     logical_id,
 )
-from dutybound.break_glass import break_glass
+from dutybound.break_glass import break_glass, break_glass_stacks
 from dutybound.budget import budget, budgets_stack
-from dutybound.config import Configuration, DutyUse, Passwords, Team, seconds
+from dutybound.config import Configuration, DutyUse, Passwords, Team, TeamTrust, seconds
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
-from dutybound.mfa import mfa_policy
+from dutybound.issuer import identities, identity_providers
+from dutybound.mfa import mfa_policy, people_boundary
 from dutybound.never import never
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack
 from dutybound.policy import Origin, Policy, Statement, minified
 from dutybound.read import Reading
-from dutybound.trust import for_servers, trust_policy
+from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
 from dutybound.waiver import Held, settled
 from dutybound.when import after_end, before_end
 
 RESOURCES_PER_STACK = 500
 """CloudFormation User Guide, "Understand CloudFormation quotas"."""
+FOR_PEOPLE, FOR_ROLES = "guardrails-people", "guardrails-roles"
+"""Two policies, since the stacks of teams and of roles stand alone; a group or role holds one of them."""
+PEOPLE_BOUNDARY = "people-boundary"
 POLICIES_PER_ROLE = 10
 """Managed policies per role that no account has to ask for; sources differ on whether the default is 10 or 20."""
 SHORTEST_SESSION, LONGEST_SESSION = 3600, 43200
@@ -69,7 +73,11 @@ def lower(reading: Reading, environment: str | None = None, today: date | None =
 
 def scope_of(configuration: Configuration) -> Scope:
     """What duties may refer to in a configuration."""
-    return Scope(roles=frozenset(map(str, configuration.roles)), boundary_path=None)
+    roles = frozenset(map(str, configuration.roles))
+    bounds = configuration.guardrails.boundary
+    if bounds is None:
+        return Scope(roles, boundary_path=None)
+    return Scope(roles, str(bounds.path).strip("/") + "/", boundary.services_of(bounds))
 
 
 class _Lowering:
@@ -84,24 +92,26 @@ class _Lowering:
         self.scope = scope_of(self.configuration)
         self.prefix = str(self.configuration.organization.name)
         self.region = str(self.configuration.organization.home_region)
+        self.issuers: set[str] = set()
 
     def account(self) -> Account:
         """The one account: everything that the configuration asks for."""
         self._check_region()
         self._check_unused_duties()
-        policies: list[ManagedPolicy] = []
+        self._check_guardrails()
+        stacks = (*self._stacks(), *break_glass_stacks(self.prefix, self.region))
+        self.guards = self._guards(stacks)
+        policies: list[ManagedPolicy] = [*self._shared_policies(stacks)]
         teams = sorted(self.configuration.teams.items())
         groups = [group for name, team in teams for group in self._team(name, team, policies)]
-        if groups:
-            policy = mfa_policy(self.configuration.mfa)
-            policies.append(customer_policy("enforce-mfa", "/baseline/", self._stack("teams"), policy))
-        here = [(name, role) for name, role in sorted(self.configuration.roles.items()) if self._is_here(role)]
-        roles = [self._role(name, role, policies) for name, role in here]
+        providers = identity_providers(self.configuration, self._here(), self._stack("roles"), self.found)
+        self.issuers = {provider.url for provider in providers}
+        roles = [self._role(name, role, policies) for name, role in sorted(self._here().items())]
         users = self._people()
         account = Account(
             id=None,
             home_region=self.region,
-            stacks=self._stacks(),
+            stacks=stacks,
             policies=tuple(policies),
             groups=tuple(groups),
             users=tuple(users),
@@ -111,21 +121,23 @@ class _Lowering:
                 for name, wanted in sorted(self.configuration.budgets.items())
             ),
             passwords=_password_policy(self.configuration.passwords),
+            identity_providers=providers,
         )
         account = self._with_break_glass(account)
         self._check_stack_sizes(account)
         self.found += settled(self.held, self.configuration.waivers, self.today)
         return account
 
-    def _is_here(self, role: RoleEntry) -> bool:
-        return not role.in_ or self.environment in role.in_
+    def _here(self) -> dict[Text, RoleEntry]:
+        """The roles of this environment."""
+        roles = self.configuration.roles.items()
+        return {name: role for name, role in roles if not role.in_ or self.environment in role.in_}
 
     def _with_break_glass(self, account: Account) -> Account:
         wanted, passwords = self.configuration.break_glass, self.configuration.passwords
         emergency = break_glass(wanted, passwords, account, self.prefix, self.found)
         return replace(
             account,
-            stacks=(*account.stacks, *emergency.stacks),
             policies=tuple(sorted([*account.policies, *emergency.policies], key=lambda p: p.name)),
             groups=tuple(sorted([*account.groups, emergency.group], key=lambda g: g.name)),
             users=tuple(sorted([*account.users, *emergency.users], key=lambda u: u.name)),
@@ -140,11 +152,63 @@ class _Lowering:
     def _stacks(self) -> tuple[Stack, ...]:
         # An empty stack stays in the list: the CDK deletes what an earlier deployment put into it, while a stack that
         # is not in the app any more stays in the account with all its access.
-        return (
+        made = [
             Stack(self._stack("teams"), self.region, "Teams, their people and their duties"),
             Stack(self._stack("roles"), self.region, "Roles for software and for others"),
             budgets_stack(self.prefix, self.region),
-        )
+        ]
+        if self.configuration.guardrails.boundary is not None:
+            # Kept in the account even when it leaves the app: the roles that teams created need it.
+            what = "What roles that teams create may at most do"
+            made.append(Stack(self._stack("boundary"), self.region, what, protected=True, retained=True))
+        return tuple(made)
+
+    # -- what everybody shares
+
+    def _shared_policies(self, stacks: tuple[Stack, ...]) -> Iterator[ManagedPolicy]:
+        """The policies under /baseline/: MFA, the guardrails and the boundaries, each in the stack that uses it."""
+        configuration, guardrails = self.configuration, self.configuration.guardrails
+        fences = fence.fence(guardrails, self.prefix)
+        people = (*fences, *fence.place(guardrails))
+        if configuration.teams:
+            yield self._shared(self._mfa_name(), "teams", mfa_policy(configuration.mfa))
+            if (bounds := people_boundary(configuration.mfa)) is not None:
+                yield self._shared(PEOPLE_BOUNDARY, "teams", bounds)
+            if people:
+                yield self._shared(FOR_PEOPLE, "teams", Policy(people))
+        if configuration.roles and fences:
+            yield self._shared(FOR_ROLES, "roles", Policy(fences))
+        if guardrails.boundary is not None:
+            names = [stack.name for stack in stacks]
+            policy = boundary.boundary_policy(guardrails.boundary, names, *fence.workload_fence(guardrails))
+            yield self._shared(boundary.BOUNDARY, "boundary", policy)
+
+    def _shared(self, name: str, stack: str, policy: Policy) -> ManagedPolicy:
+        if policy.size > POLICY_SIZE:
+            message = f"the policy '{name}' would have {policy.size:,} characters; IAM takes {POLICY_SIZE:,}"
+            hint = "name fewer Regions, instance types, networks and services; '*' in a type stands for many"
+            at = self.configuration.guardrails.span
+            self.found.append(Diagnostic("too-many-guardrails", message, at, hint))
+        return customer_policy(name, "/baseline/", self._stack(stack), policy)
+
+    def _mfa_name(self) -> str:
+        # Without its denies the policy enforces nothing, and is not called so.
+        return "enrol-mfa" if self.configuration.mfa.enforce_via == "boundary" else "enforce-mfa"
+
+    def _fences_people(self) -> bool:
+        guardrails = self.configuration.guardrails
+        return bool(fence.fence(guardrails, self.prefix) or fence.place(guardrails))
+
+    def _guards(self, stacks: tuple[Stack, ...]) -> tuple[Statement, ...]:
+        """Denies for those who create roles."""
+        wanted = self.configuration.guardrails.boundary
+        return () if wanted is None else boundary.guard_statements(wanted, [stack.name for stack in stacks])
+
+    def _denied_anyway(self, uses: Iterable[DutyUse], access: Access) -> Iterator[Statement]:
+        """What the guardrails take from a holder of these duties, in its own policies."""
+        if any(use.name == boundary.CREATE_ROLES for use in uses):
+            yield from self.guards
+        yield from fence.tags(self.configuration.guardrails, access.statements, access.managed)
 
     # -- teams and people
 
@@ -152,10 +216,12 @@ class _Lowering:
         """The team's group, and one more for each day on which memberships end."""
         more = team.in_.get(Text(self.environment), ()) if self.environment else ()
         access = self._access(f"team {name}", (*team.duties, *more))
+        access = replace(access, statements=(*access.statements, *may_take(name, self._here())))
         self._session(f"team {quoted(name)}", team.session)
         own_keys = self.configuration.mfa.own_access_keys
         denied = [(use, self.duties[use.name]) for use in team.never if use.name in self.duties]
         denies = [s for use, duty in denied for s in never(use, duty, own_keys, self.found, self.scope)]
+        denies += self._denied_anyway((*team.duties, *more), access)
         yield self._group(name, team, None, access, denies, policies)
         for day in sorted({str(m.until) for m in team.members if m.until}):
             yield self._group(name, team, day, _ending(access, day), denies, policies)
@@ -175,7 +241,8 @@ class _Lowering:
         policies: list[ManagedPolicy],
     ) -> Group:
         called = _group_name(name, until)
-        slots = POLICIES_PER_GROUP - 1 - len(access.managed)
+        shared = [self._mfa_name(), *([FOR_PEOPLE] if self._fences_people() else [])]
+        slots = POLICIES_PER_GROUP - len(shared) - len(access.managed)
         stack = self._stack("teams")
         statements = _distinct([*access.statements, *denies])
         mine = self._packed(f"team {quoted(name)}", f"team-{called}", name, statements, slots, stack)
@@ -186,7 +253,7 @@ class _Lowering:
             called,
             "/teams/",
             str(team.purpose),
-            tuple(sorted([*(p.name for p in mine), "enforce-mfa"])),
+            tuple(sorted([*(p.name for p in mine), *shared])),
             access.managed,
             name.span,
         )
@@ -199,8 +266,18 @@ class _Lowering:
                 groups_of.setdefault(str(member.name), []).append(_group_name(name, member.until))
                 spans.setdefault(str(member.name), member.name.span)
         stack = self._stack("teams")
+        bounds = PEOPLE_BOUNDARY if people_boundary(self.configuration.mfa) is not None else None
         return [
-            User(logical_id("Person", name), stack, name, "/people/", tuple(groups), self._tags(name), span=spans[name])
+            User(
+                logical_id("Person", name),
+                stack,
+                name,
+                "/people/",
+                tuple(groups),
+                self._tags(name),
+                span=spans[name],
+                permissions_boundary=bounds,
+            )
             for name, groups in sorted(groups_of.items())
         ]
 
@@ -217,27 +294,41 @@ class _Lowering:
         access = self._access(f"role {name}", role.duties)
         stack = self._stack("roles")
         who = f"role {quoted(name)}"
-        statements = _distinct(access.statements)
-        trust = trust_policy(role, who, self.found)
+        shared = [FOR_ROLES] if fence.fence(self.configuration.guardrails, self.prefix) else []
+        slots = POLICIES_PER_ROLE - len(shared) - len(access.managed)
+        # Whoever takes a team's role is a person, and works from where people work.
+        places = fence.place(self.configuration.guardrails) if isinstance(role.trusts, TeamTrust) else ()
+        statements = _distinct([*access.statements, *self._denied_anyway(role.duties, access), *places])
+        trust = trust_policy(name, role, self.region, self.found)
         if role.until is not None:
             self._check_end(who, role.until)
             statements.append(_after_end(role.until, Origin("until", role.until.span)))
             trust = Policy(tuple(_until(s, role.until) for s in trust.statements))
-        mine = self._packed(who, f"role-{name}", name, statements, POLICIES_PER_ROLE - len(access.managed), stack)
+        self.found += size_errors(name, role, trust)
+        mine = self._packed(who, f"role-{name}", name, statements, slots, stack)
         policies += mine
+        taken = identities(role.trusts)
         return Role(
             logical_id("Role", name),
             stack,
             str(name),
-            "/roles/",
+            PATH,
             str(role.purpose),
             trust,
-            tuple(p.name for p in mine),
+            tuple(sorted([*(p.name for p in mine), *shared])),
             access.managed,
-            session_seconds=self._session(who, role.session),
+            session_seconds=self._role_session(who, role),
             instance_profile=logical_id("Profile", name) if for_servers(role) else None,
+            identity_provider=str(taken.url) if taken is not None and taken.url in self.issuers else None,
             span=name.span,
         )
+
+    def _role_session(self, who: str, role: RoleEntry) -> int:
+        """How long the role's sessions last: its own word, or that of the team that it trusts."""
+        if role.session is None and isinstance(role.trusts, TeamTrust):
+            name = role.trusts.team
+            return self._session(f"team {quoted(name)}", self.configuration.teams[name].session)
+        return self._session(who, role.session)
 
     def _session(self, who: str, wanted: Text | None) -> int:
         """IAM API Reference, CreateRole: MaxSessionDuration is 3,600 to 43,200 seconds."""
@@ -288,6 +379,12 @@ class _Lowering:
                 Diagnostic("unknown-region", message, region.span, did_you_mean(region, catalog.regions()))
             )
 
+    def _check_guardrails(self) -> None:
+        guardrails = self.configuration.guardrails
+        self.found += fence.check(guardrails, self.configuration.organization.home_region)
+        if guardrails.boundary is not None:
+            self.found += boundary.check(guardrails.boundary)
+
     def _check_end(self, what: str, until: Text) -> None:
         if self.today is not None and date.fromisoformat(until) < self.today:
             message = f"{what} ended on {until}, and stays in the account without any use"
@@ -315,7 +412,8 @@ class _Lowering:
                 self.held += [Held(f"duty {name}", finding) for finding in access.findings]
 
     def _check_stack_sizes(self, account: Account) -> None:
-        resources = (account.policies, account.groups, account.users, account.roles, account.budgets)
+        iam = (account.policies, account.groups, account.users, account.roles, account.identity_providers)
+        resources = (*iam, account.budgets)
         counts = Counter(resource.stack for kind in resources for resource in kind)
         counts.update(r.stack for r in account.roles if r.instance_profile)
         for stack, count in sorted(counts.items()):

@@ -18,21 +18,27 @@ from dutybound import source
 from dutybound.config import (
     GRANT_KINDS,
     PLACEHOLDERS,
-    TRUSTS_LATER,
-    AccountTrust,
+    TRUST_KINDS,
     ActionGrant,
     BreakGlass,
     Budget,
+    Certificate,
     Configuration,
     Duty,
     DutyUse,
+    EksPods,
     Expectation,
+    GithubWorkflow,
+    GitlabPipeline,
     Grant,
+    Guardrails,
+    IdentityProviders,
     LevelGrant,
     ManagedGrant,
     Member,
     Mfa,
     Model,
+    OidcIdentity,
     Organization,
     Parameter,
     PassGrant,
@@ -40,11 +46,13 @@ from dutybound.config import (
     Person,
     RawStatement,
     Role,
-    ServiceTrust,
+    SamlProvider,
     StatementGrant,
     Team,
+    TeamTrust,
     Waiver,
     When,
+    WorkloadBoundary,
     parameters_in,
 )
 from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
@@ -66,11 +74,19 @@ _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     (("mfa",), Mfa),
     (("passwords",), Passwords),
     (("budgets", "*"), Budget),
+    (("guardrails",), Guardrails),
+    (("guardrails", "boundary"), WorkloadBoundary),
     (("teams", "*"), Team),
     (("teams", "*", "members", "*"), Member),
     (("roles", "*"), Role),
-    (("roles", "*", "trusts", "trust-service"), ServiceTrust),
-    (("roles", "*", "trusts", "trust-account"), AccountTrust),
+    *((("roles", "*", "trusts", f"trust-{kind}"), model) for kind, model in TRUST_KINDS.items()),
+    (("roles", "*", "trusts", "trust-github", "github"), GithubWorkflow),
+    (("roles", "*", "trusts", "trust-gitlab", "gitlab"), GitlabPipeline),
+    (("roles", "*", "trusts", "trust-oidc", "oidc"), OidcIdentity),
+    (("roles", "*", "trusts", "trust-saml", "saml"), SamlProvider),
+    (("roles", "*", "trusts", "trust-eks", "eks"), EksPods),
+    (("roles", "*", "trusts", "trust-roles_anywhere", "roles_anywhere"), Certificate),
+    (("identity_providers",), IdentityProviders),
     (("duties", "*"), Duty),
     (("duties", "*", "parameters", "*"), Parameter),
     *((("duties", "*", "grants", "*", kind.tag), kind.model) for kind in GRANT_KINDS),
@@ -173,7 +189,10 @@ def _shaped(model: type[M], tree: Fields, prefix: Loc) -> Checked[M]:
             errors = [(e["type"], tuple(e["loc"]), e) for e in error.errors(include_url=False)]
         at = {loc for _, loc, _ in errors}
         for kind, loc, detail in errors:
-            caused = kind == "too_short" and (round_ or any(o != loc and o[: len(loc)] == loc for o in at))
+            # A list may be empty, or a key missing beside the others, since what stood there was wrong and is gone.
+            caused = kind in ("too_short", "missing-key") and (
+                round_ or any(o != loc and o[: len(loc)] == loc for o in at)
+            )
             if not caused:
                 found += _shape_error(kind, loc, detail, tree, prefix, errors)
         for kind, loc, _ in sorted(errors, key=lambda e: [str(s).zfill(9) for s in e[1]], reverse=True):
@@ -280,7 +299,7 @@ def _bad_value(name: str, loc: Loc, whole: Loc, place: _Place, tree: Fields, rea
     if loc[-1:] == ("[key]",):
         where = f"a key of '{'.'.join(str(s) for s in whole[:-2])}'"
         return Diagnostic(name, f"{where} cannot be {quoted(loc[-2])}: {reason}", _key_span(loc, tree))
-    if name == "wrong-type":
+    if name in ("wrong-type", "missing-key"):
         return Diagnostic(name, f"{_where(whole)}: {reason}", place.span)
     shown = quoted(place.value) if isinstance(place.value, str) else described(place.value)
     return Diagnostic(name, f"{_where(whole)} cannot be {shown}: {reason}", place.span)
@@ -354,18 +373,12 @@ def _later(key: str, where: str, span: Span | None) -> Diagnostic:
 
 def _no_kind(whole: Loc, place: _Place) -> Iterator[Diagnostic]:
     trust = whole[-1] == "trusts"
-    what, kinds = (
-        ("a role trusts", ("service", "account")) if trust else ("a grant has", tuple(k.key for k in GRANT_KINDS))
-    )
+    what, kinds = ("a role trusts", tuple(TRUST_KINDS)) if trust else ("a grant has", tuple(k.key for k in GRANT_KINDS))
     where = _subject(whole)
     if not isinstance(place.value, Fields):
         yield Diagnostic("wrong-type", f"{where}: {what} a mapping, not {described(place.value)}", place.span)
         return
     keys = list(place.value)
-    if trust and (unsupported := [k for k in keys if k in TRUSTS_LATER]):
-        for key in unsupported:
-            yield _later(key, where, key.span)
-        return
     present = [k for k in keys if k in kinds]
     if len(present) > 1:
         message = f"{where}: {what} one of {', '.join(kinds)}; here are {' and '.join(present)}"
@@ -380,11 +393,8 @@ def _no_kind(whole: Loc, place: _Place) -> Iterator[Diagnostic]:
 def _not_one_of(whole: Loc, place: _Place, detail: Any) -> Diagnostic:
     allowed = [w.strip("'") for w in str(detail["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
     value = place.value
-    known_later = whole[:1] == ("mfa",) and value in ("boundary", "both")
     shown = quoted(value) if isinstance(value, str) else described(value)
     message = f"{_where(whole)} cannot be {shown}"
-    if known_later:
-        return _later(str(value), _where(whole), place.span)
     hint = (did_you_mean(value, allowed) if isinstance(value, str) else "") or f"known: {', '.join(allowed)}"
     if isinstance(value, str) and value in allowed:
         hint = f"write {value} without quotes"
@@ -411,6 +421,9 @@ def _repair(kind: str, loc: Loc, tree: Fields, prefix: Loc) -> None:
         else:
             _repair("", loc[:-1], tree, prefix)
         return
+    holder = _place(loc[:-1], tree).value
+    if known is not None and isinstance(holder, Fields) and loc[-1] not in holder:
+        return  # it went with what was wrong in it
     place = _place(loc, tree)
     if isinstance(place.holder, Fields):
         place.holder.pop(place.key, None)
@@ -474,9 +487,19 @@ def _reference_errors(
         yield from _twice(who, uses)
     for name, team in configuration.teams.items():
         yield from _contradictions(f"team {quoted(name)}", team)
+    yield from _trust_errors(configuration, names["teams"])
     for name, duty in configuration.duties.items():
         yield from _duty_errors(name, duty)
         yield from _passed_errors(name, duty, names["roles"])
+
+
+def _trust_errors(configuration: Configuration, teams: Iterable[str]) -> Iterator[Diagnostic]:
+    for name, role in configuration.roles.items():
+        if isinstance(role.trusts, TeamTrust) and (team := role.trusts.team) not in teams:
+            message = f"role {quoted(name)} trusts a team that does not exist: {quoted(team)}"
+            known = ", ".join(sorted(teams)[:12])
+            hint = did_you_mean(team, teams) or (f"teams: {known}" if known else "there are no teams")
+            yield Diagnostic("unknown-team", message, team.span, hint)
 
 
 def _holders(configuration: Configuration) -> Iterator[tuple[str, tuple[DutyUse, ...]]]:

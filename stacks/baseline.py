@@ -21,6 +21,7 @@ from dutybound.baseline import (
     Baseline,
     Budget,
     Group,
+    IdentityProvider,
     ManagedPolicy,
     Role,
     Rule,
@@ -53,6 +54,7 @@ class BaselineStacks(Construct):
         self.secrets = {secret.logical_id: self._secret(secret) for secret in account.secrets}
         for user in account.users:
             self._user(user)
+        self.identity_providers = {made.url: self._identity_provider(made) for made in account.identity_providers}
         for role in account.roles:
             self._role(role)
         if account.alarm is not None:
@@ -106,6 +108,7 @@ class BaselineStacks(Construct):
         return made
 
     def _user(self, user: User) -> None:
+        boundary = user.permissions_boundary
         made = iam.CfnUser(
             self.stacks[user.stack],
             user.logical_id,
@@ -113,6 +116,7 @@ class BaselineStacks(Construct):
             path=user.path,
             groups=[self.groups[name].ref for name in user.groups],
             login_profile=self._password(user.secret) if user.secret is not None else None,
+            permissions_boundary=self.policies[boundary].ref if boundary else None,
             tags=[*self.tags, *(cdk.CfnTag(key=key, value=value) for key, value in user.tags)],
         )
         self._kept(made, user.stack)
@@ -167,7 +171,21 @@ class BaselineStacks(Construct):
             iam.CfnInstanceProfile(
                 stack, role.instance_profile, instance_profile_name=role.name, path=role.path, roles=[made.ref]
             )
+        if role.identity_provider is not None:
+            # The trust names its ARN, which CloudFormation does not take for a reference.
+            made.add_dependency(self.identity_providers[role.identity_provider])
         self._kept(made, role.stack)
+
+    def _identity_provider(self, provider: IdentityProvider) -> iam.CfnOIDCProvider:
+        made = iam.CfnOIDCProvider(
+            self.stacks[provider.stack],
+            provider.logical_id,
+            url=provider.url,
+            client_id_list=list(provider.audiences),
+            tags=self.tags,
+        )
+        self._kept(made, provider.stack)
+        return made
 
     def _alarm(self, alarm: Alarm) -> None:
         topic = sns.CfnTopic(

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "file-too-large": "tests/test_diagnostics.py::test_a_file_too_large",
     "no-configuration": "tests/test_cli.py::test_nothing_to_read",
     "too-many-break-glass-users": "tests/test_alarm.py::test_too_many_users_for_a_pattern",
+    "too-many-guardrails": "tests/test_fences.py::test_guardrails_that_fit_nowhere",
     "unknown-environment": "tests/test_diagnostics.py::test_an_unknown_environment",
     "unreadable-file": "tests/test_cli.py::test_nothing_to_read",
 }

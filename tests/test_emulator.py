@@ -122,6 +122,26 @@ def test_a_group_with_a_foreign_member_is_not_deleted(emulator: Emulator) -> Non
     assert _settled(cloudformation, "crowd") == "DELETE_FAILED"
 
 
+def test_an_identity_provider_is_one_for_its_issuer(emulator: Emulator) -> None:
+    """Its audiences and tags change in place; a second one for the same issuer is refused; deletion removes it."""
+    iam, cloudformation, kind = emulator.client("iam"), emulator.client("cloudformation"), "AWS::IAM::OIDCProvider"
+    before = {"Url": "https://id.acme.example/a", "ClientIdList": ["x"], "Tags": [{"Key": "owner", "Value": "a"}]}
+    after = {**before, "ClientIdList": ["x", "y"], "Tags": [{"Key": "owner", "Value": "b"}]}
+    assert _failure(emulator, "issuer", _template(P=(kind, after)), first=_template(P=(kind, before))) == ""
+    arn = "arn:aws:iam::123456789012:oidc-provider/id.acme.example/a"
+    found = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+    assert (found["Url"].removeprefix("https://"), found["ClientIDList"]) == ("id.acme.example/a", ["x", "y"])
+    assert found["Tags"] == [{"Key": "owner", "Value": "b"}]
+    assert "EntityAlreadyExists" in _failure(emulator, "issuer-again", _template(P=(kind, before)))
+    cloudformation.delete_stack(StackName="issuer")
+    for _ in range(200):
+        left = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+        if not left:
+            break
+        time.sleep(0.05)
+    assert left == []
+
+
 def test_a_role_keeps_its_boundary(emulator: Emulator) -> None:
     boundary = "arn:aws:iam::aws:policy/SecurityAudit"
     role = {

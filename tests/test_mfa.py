@@ -11,8 +11,8 @@ import pytest
 from dutybound import catalog
 from dutybound.baseline import Account
 from dutybound.compiler import compile_path, compile_text
-from dutybound.evaluate import Judge, Request, decide, policies_of
-from dutybound.policy import Policy
+from dutybound.evaluate import Judge, Request, decide, in_account, policies_of
+from dutybound.policy import Policy, Statement
 from tests.conftest import ROOT
 
 ACCOUNT = "123456789012"
@@ -187,3 +187,97 @@ teams: {developers: {purpose: Build, members: [tom]}}
     assert decided(with_keys, own, "iam:CreateAccessKey", own, LONG_TERM_KEY) == "denied"
     assert decided(policies_of(accounts[0], "tom", ACCOUNT), own, "iam:CreateAccessKey", own, MFA_SESSION) == "denied"
     assert allowed_anywhere(accounts[1], "emergency", SESSION) == ENROLMENT  # break-glass stays strict
+
+
+BASE = """
+version: 1
+organization: {name: acme, owner: x}
+break_glass: {users: [emergency], alert: [a@b.example]}
+teams:
+  administrators: {purpose: Administer, members: [ann], duties: [administer]}
+  developers: {purpose: Build, members: [tom], duties: [view-metrics]}
+"""
+
+
+def built(mfa: str) -> Account:
+    """The account of two teams with these options of `mfa`."""
+    checked = compile_text(f"{BASE}mfa: {mfa}\n")
+    assert checked.value is not None, checked.diagnostics
+    return checked.value.accounts[0]
+
+
+class Bounded:
+    """A person as IAM judges them: what the groups allow, and of that what the boundary lets through."""
+
+    def __init__(self, account: Account, name: str) -> None:
+        user = next(u for u in account.users if u.name == name)
+        bounds = [account.policy(user.permissions_boundary).policy] if user.permissions_boundary else []
+        self.arn = arn(account, name)
+        self.judges = [Judge(policies_of(account, name, ACCOUNT)), *(Judge([in_account(b, ACCOUNT)]) for b in bounds)]
+
+    def may(self, action: str, resource: str, caller: dict[str, str]) -> bool:
+        """Whether all of them allow it."""
+        return all(decided(judge, self.arn, action, resource, caller) == "allowed" for judge in self.judges)
+
+    def all_of(self, caller: dict[str, str]) -> set[str]:
+        """Every action allowed on oneself, one's device, a stranger or `*`."""
+        stranger = f"arn:aws:iam::{ACCOUNT}:user/people/stranger"
+        places = (self.arn, f"arn:aws:iam::{ACCOUNT}:mfa/x", stranger, "*")
+        return {a for a in EVERY_ACTION if any(self.may(a, place, caller) for place in places)}
+
+
+@pytest.mark.parametrize("via", ["group", "boundary", "both"])
+def test_wherever_it_is_enforced(via: str) -> None:
+    """Group, boundary or both: the same enrolment without MFA, the same work with it."""
+    account = built(f"{{enforce_via: {via}}}")
+    administrator = Bounded(account, "ann")
+    assert administrator.all_of(SESSION) == ENROLMENT
+    key_alone = {"iam:ListMFADevices", "sts:GetSessionToken", "sts:GetCallerIdentity"}
+    assert administrator.all_of(LONG_TERM_KEY) == key_alone
+    for name in ("ann", "tom"):
+        person = Bounded(account, name)
+        assert person.may("cloudwatch:GetMetricData", "*", MFA_SESSION)
+        assert not person.may("iam:EnableMFADevice", f"arn:aws:iam::{ACCOUNT}:user/people/x", SESSION)
+    assert not Bounded(account, "tom").may("s3:CreateBucket", "*", MFA_SESSION)
+    assert {p.name for p in account.policies if p.path == "/baseline/"} == {
+        "group": {"enforce-mfa"},
+        "boundary": {"enrol-mfa", "people-boundary"},
+        "both": {"enforce-mfa", "people-boundary"},
+    }[via]
+
+
+def test_who_has_the_boundary() -> None:
+    """Every person and no break-glass user; taken out of all groups, a person with a group's rights has no more."""
+    account = built("{enforce_via: boundary}")
+    bounds = {u.name: u.permissions_boundary for u in account.users}
+    assert bounds == {"ann": "people-boundary", "tom": "people-boundary", "emergency": None}
+    assert all(u.permissions_boundary is None for u in built("{}").users)
+    granted = Judge([Policy((Statement("All", "Allow", ("*",), ("*",)),))])
+    boundary = Judge([in_account(account.policy("people-boundary").policy, ACCOUNT)])
+    tom = arn(account, "tom")
+    assert decided(granted, tom, "s3:CreateBucket", "*", SESSION) == "allowed"
+    assert decided(boundary, tom, "s3:CreateBucket", "*", SESSION) == "denied"
+    assert decided(boundary, tom, "s3:CreateBucket", "*", MFA_SESSION) == "allowed"
+    assert not [s for s in account.policy("enrol-mfa").policy.statements if s.effect == "Deny"]
+
+
+KEY = {"iam:RegisterSecurityKey": "Create"}
+CODES = {"iam:CreateVirtualMFADevice", "iam:ResyncMFADevice"}
+
+
+@pytest.mark.parametrize("via", ["group", "boundary", "both"])
+def test_security_keys_alone(via: str) -> None:
+    """With `devices: fido` a key or passkey can be enrolled and nothing else, whoever one is, with MFA or without."""
+    account = built(f"{{enforce_via: {via}, devices: fido}}")
+    administrator = Bounded(account, "ann")
+    assert administrator.all_of({**SESSION, **KEY}) == ENROLMENT - CODES
+    assert administrator.all_of(SESSION) == ENROLMENT - CODES - {"iam:EnableMFADevice"}
+    assert "iam:EnableMFADevice" not in administrator.all_of({**LONG_TERM_KEY, **KEY})
+    for name in ("ann", "tom"):
+        person = Bounded(account, name)
+        for caller in (SESSION, MFA_SESSION):
+            assert person.may("iam:EnableMFADevice", person.arn, {**caller, **KEY})
+            assert not person.may("iam:EnableMFADevice", person.arn, caller)
+            assert not person.may("iam:CreateVirtualMFADevice", f"arn:aws:iam::{ACCOUNT}:mfa/x", caller)
+        assert person.may("iam:DeactivateMFADevice", person.arn, MFA_SESSION)
+    assert Bounded(account, "emergency").may("iam:CreateVirtualMFADevice", f"arn:aws:iam::{ACCOUNT}:mfa/x", SESSION)
