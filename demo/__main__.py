@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -91,6 +92,12 @@ def _show(found: Holdings, account: Account) -> None:
     _list(f"{len(found['users'])} users", [", ".join(f"{f['path']}{name}" for name, f in found["users"].items())])
     _list(f"{len(found['roles'])} roles", [_role_line(name, facts) for name, facts in found["roles"].items()])
     _list(f"{len(found['policies'])} policies (characters)", [", ".join(policies)])
+    if found["secrets"]:
+        _list(f"{len(found['secrets'])} sealed passwords", [", ".join(found["secrets"])])
+    if found["budgets"]:
+        _list(
+            f"{len(found['budgets'])} budgets", [_budget_line(name, facts) for name, facts in found["budgets"].items()]
+        )
     _list(
         f"alarms: {len(found['rules'])} rules, and the topics behind them",
         [*_topic_lines(found), *_rule_lines(found)],
@@ -111,6 +118,11 @@ def _role_line(name: str, facts: dict[str, object]) -> str:
     policies = facts["policies"]
     attached = ", ".join(policies) if isinstance(policies, list) and policies else "nothing"
     return f"{facts['path']}{name}: trusts {_trusted(facts['trust'])}; has {attached}; {facts['seconds']} s"
+
+
+def _budget_line(name: str, facts: dict[str, Any]) -> str:
+    alerts = "; ".join(f"{percent} % to {', '.join(addresses)}" for percent, addresses in facts["alerts"].items())
+    return f"{name}: {facts['limit']} a month; mails at {alerts}"
 
 
 def _trusted(trust: object) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from demo.server import Emulator
-from dutybound.baseline import Account, Baseline, Role, Rule
+from dutybound.baseline import Account, Baseline, Budget, Role, Rule, Schedule
+from dutybound.break_glass import NOT_IN_PASSWORDS
 from dutybound.policy import Document, Policy, filled
 
 Holdings: TypeAlias = dict[str, dict[str, dict[str, Any]]]
@@ -38,9 +39,26 @@ def expected(baseline: Baseline, account: Account, account_id: str) -> Holdings:
             for group in account.groups
         },
         "users": {
-            user.name: {"path": user.path, "tags": tags, "policies": [], "inline": [], "credentials": []}
+            user.name: {
+                "path": user.path,
+                "tags": tags,
+                "policies": [],
+                "inline": [],
+                "credentials": ["password"] if user.secret else [],
+            }
             for user in account.users
         },
+        "secrets": {
+            secret.name: {
+                "description": secret.description,
+                "policy": document(secret.policy, account_id),
+                "length": secret.length,
+                "without": "",
+                "tags": tags,
+            }
+            for secret in account.secrets
+        },
+        "budgets": {budget.name: _expected_budget(budget, tags) for budget in account.budgets},
         "roles": {role.name: _expected_role(role, tags, account_id) for role in roles},
         **_expected_alarm(account, tags, account_id),
     }
@@ -80,15 +98,38 @@ def _expected_alarm(account: Account, tags: Mapping[str, str], account_id: str) 
         "tags": dict(tags),
     }
     rules = {f"{region_of[rule.stack]} {rule.name}": _expected_rule(rule, tags, account_id) for rule in alarm.rules}
+    if alarm.drill:
+        name = f"{region_of[alarm.drill.stack]} {alarm.drill.name}"
+        rules[name] = _expected_schedule(alarm.drill, tags, account_id)
     return {"topics": {f"{region_of[alarm.topic.stack]} {alarm.topic.name}": topic}, "rules": rules}
+
+
+def _expected_budget(budget: Budget, tags: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "limit": f"{budget.limit:g} {budget.currency}",
+        "alerts": {str(percent): list(budget.addresses) for percent in budget.alert_at},
+        "tags": dict(tags),
+    }
 
 
 def _expected_rule(rule: Rule, tags: Mapping[str, str], account_id: str) -> dict[str, Any]:
     return {
         "description": rule.description,
         "pattern": json.loads(rule.pattern),
+        "every": "",
         "state": ALL_EVENTS,
-        "targets": [[filled(rule.target, account_id), filled(rule.role or "", account_id)]],
+        "targets": [[filled(rule.target, account_id), filled(rule.role or "", account_id), ""]],
+        "tags": dict(tags),
+    }
+
+
+def _expected_schedule(schedule: Schedule, tags: Mapping[str, str], account_id: str) -> dict[str, Any]:
+    return {
+        "description": schedule.description,
+        "pattern": None,
+        "every": schedule.every,
+        "state": "ENABLED",
+        "targets": [[filled(schedule.target, account_id), "", json.dumps(schedule.text)]],
         "tags": dict(tags),
     }
 
@@ -102,6 +143,8 @@ def observed(emulator: Emulator, regions: Iterable[str]) -> Holdings:
         "groups": {g["GroupName"]: _group(iam, g) for g in _pages(iam, "list_groups", "Groups")},
         "users": {u["UserName"]: _user(iam, u["UserName"]) for u in _pages(iam, "list_users", "Users")},
         "roles": {r["RoleName"]: _role(iam, r["RoleName"]) for r in _pages(iam, "list_roles", "Roles")},
+        "secrets": dict(_secrets(emulator)),
+        "budgets": dict(_budgets(emulator)),
         "topics": {f"{place} {name}": facts for place in places for name, facts in _topics(emulator, place)},
         "rules": {f"{place} {name}": facts for place in places for name, facts in _rules(emulator, place)},
     }
@@ -195,10 +238,51 @@ def _rules(emulator: Emulator, region: str) -> Iterator[tuple[str, dict[str, Any
             rule["Name"],
             {
                 "description": rule.get("Description", ""),
-                "pattern": json.loads(rule["EventPattern"]),
+                "pattern": json.loads(rule["EventPattern"]) if rule.get("EventPattern") else None,
+                "every": rule.get("ScheduleExpression", ""),
                 "state": rule["State"],
-                "targets": sorted([target["Arn"], target.get("RoleArn", "")] for target in targets),
+                "targets": sorted([t["Arn"], t.get("RoleArn", ""), t.get("Input", "")] for t in targets),
                 "tags": _tags(events.list_tags_for_resource(ResourceARN=rule["Arn"])),
+            },
+        )
+
+
+def _secrets(emulator: Emulator) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Secrets by name. What is in them is measured and not kept."""
+    client = emulator.client("secretsmanager")
+    for secret in _pages(client, "list_secrets", "SecretList"):
+        value = client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+        policy = client.get_resource_policy(SecretId=secret["ARN"]).get("ResourcePolicy")
+        yield (
+            secret["Name"],
+            {
+                "description": secret.get("Description", ""),
+                "policy": json.loads(policy) if policy else None,
+                "length": len(value),
+                "without": "".join(sorted(set(value) & set(NOT_IN_PASSWORDS))),
+                "tags": _tags(secret),
+            },
+        )
+
+
+def _budgets(emulator: Emulator) -> Iterator[tuple[str, dict[str, Any]]]:
+    client = emulator.client("budgets", "us-east-1")
+    for budget in _pages(client, "describe_budgets", "Budgets", AccountId=emulator.account):
+        at = {"AccountId": emulator.account, "BudgetName": budget["BudgetName"]}
+        alerts = {}
+        for alert in _pages(client, "describe_notifications_for_budget", "Notifications", **at):
+            told = client.describe_subscribers_for_notification(**at, Notification=alert)["Subscribers"]
+            alerts[f"{alert['Threshold']:g}"] = sorted(each["Address"] for each in told)
+        arn = f"arn:aws:budgets::{emulator.account}:budget/{budget['BudgetName']}"
+        limit = budget["BudgetLimit"]
+        yield (
+            budget["BudgetName"],
+            {
+                "limit": f"{float(limit['Amount']):g} {limit['Unit']}",
+                "alerts": alerts,
+                "tags": {
+                    t["Key"]: t["Value"] for t in client.list_tags_for_resource(ResourceARN=arn).get("ResourceTags", [])
+                },
             },
         )
 

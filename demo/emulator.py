@@ -3,16 +3,19 @@
 Run as `python -m demo.emulator`, always as a child of `demo.server.running`. ministack is changed in three places:
 
 * CloudFormation. Only the resource types of `KINDS` exist, each with the properties that were seen to arrive; another
-  type or property fails the deployment instead of being dropped. `AWS::IAM::Group` and `AWS::IAM::OIDCProvider` are
-  new. Around the others stand the checks of AWS that ministack leaves out: a name that is taken, a policy, principal
-  or service role that does not exist, a deletion while something still hangs on the resource.
+  type or property fails the deployment instead of being dropped. `AWS::IAM::Group`, `AWS::IAM::OIDCProvider`,
+  `AWS::Budgets::Budget` and `AWS::SecretsManager::ResourcePolicy` are new. Around the others stand the checks of AWS
+  that ministack leaves out: a name that is taken, a policy, principal or service role that does not exist, a deletion
+  while something still hangs on the resource.
 * Events. Rules see read-only calls where their state says so, and pass events on to another Region's bus.
-* IAM enforcement. Policy variables, the MFA and service keys of a request, the paths in the ARNs of users, roles and
-  groups, and an error for a condition operator that would otherwise silently not match.
+* IAM. An update of the password policy resets what it leaves out. Enforcement knows policy variables, the MFA and
+  service keys of a request and the paths in the ARNs of users, roles and groups, and ends in an error for
+  a condition operator that would otherwise silently not match.
 
 What stays different from AWS: a six-digit code is not compared with the device's seed; `AssumeRole` with a serial
 number is not taken as MFA (make an MFA session first); `GetSessionToken` without one may call IAM, so that it can
-stand for a console session without MFA; `iam:PassRole`, service control policies and topic policies are not enforced.
+stand for a console session without MFA; `iam:PassRole`, service control policies and the policies of topics and secrets
+are not enforced.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from ministack.core import iam_actions
 from ministack.core import iam_evaluator as evaluator
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.core.router import extract_access_key_id
-from ministack.services import eventbridge, iam, sns, sts
+from ministack.services import budgets, eventbridge, iam, secretsmanager, sns, sts
 from ministack.services.cloudformation import handlers, helpers, provisioners
 
 from demo import DemoError, require_ministack
@@ -284,10 +287,21 @@ def _before_rule_create(properties: Properties) -> None:
 def _before_rule_update(_: str, properties: Properties) -> None:
     if properties.get("State", "ENABLED") not in _STATES:
         raise Refused(f"ValidationException: State {properties['State']} is not one of {', '.join(_STATES)}.")
+    if schedule := properties.get("ScheduleExpression"):
+        if not _SCHEDULE.fullmatch(schedule):
+            raise Refused(f"ValidationException: Parameter ScheduleExpression is not valid: {schedule}")
+        return _require_targets(properties)
     pattern = properties.get("EventPattern", "")
     wrong = eventbridge._event_pattern_error(pattern if isinstance(pattern, str) else json.dumps(pattern))
     if wrong:
         raise Refused(f"InvalidEventPatternException: {wrong}")
+    _require_targets(properties)
+
+
+_SCHEDULE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)|cron\(.+\)")
+
+
+def _require_targets(properties: Properties) -> None:
     targets = properties.get("Targets") or []
     if len(targets) > 5:
         raise Refused("LimitExceededException: a rule has at most 5 targets.")
@@ -307,6 +321,62 @@ def _require_target(target: Mapping[str, Any]) -> None:
         raise Refused(f"ValidationException: the role {role} of target {target['Id']} does not exist.")
 
 
+def _put_secret_policy(logical_id: str, properties: Properties, stack: str) -> Made:
+    document = properties.get("ResourcePolicy") or {}
+    request = {"SecretId": properties.get("SecretId"), "ResourcePolicy": json.dumps(document)}
+    _json_call(secretsmanager._put_resource_policy, request)
+    return str(properties["SecretId"]), {}
+
+
+def _require_secret_policy(properties: Properties) -> None:
+    document = json.dumps(properties.get("ResourcePolicy") or {})
+    if not _statements(document):
+        raise Refused("MalformedPolicyDocumentException: This resource policy contains invalid Json.")
+    if len(document) > 20480:
+        raise Refused("MalformedPolicyDocumentException: The resource policy is too long.")
+
+
+def _json_call(action: Callable[[dict[str, Any]], tuple[int, Any, Any]], request: dict[str, Any]) -> None:
+    """One call of a JSON service from within. Raises Refused with its code and message."""
+    status, _, body = action(request)
+    if status >= 400:
+        answer = json.loads(body)
+        raise Refused(f"{str(answer.get('__type', '')).rsplit('#')[-1]}: {answer.get('message', answer)}")
+
+
+def _create_budget(logical_id: str, properties: Properties, stack: str) -> Made:
+    budget = {"BudgetName": provisioners._physical_name(stack, logical_id)} | json.loads(
+        json.dumps(properties["Budget"])
+    )
+    unit, known = budget.get("BudgetLimit", {}).get("Unit"), "CNY" if get_region().startswith("cn-") else "USD"
+    if unit != known:
+        raise Refused(f"Unable to create/update budget - {unit} is not in the supported unit set: [{known}]")
+    request = {
+        "AccountId": get_account_id(),
+        "Budget": budget,
+        "NotificationsWithSubscribers": json.loads(json.dumps(properties.get("NotificationsWithSubscribers") or [])),
+        "ResourceTags": list(properties.get("ResourceTags") or []),
+    }
+    _json_call(budgets._create_budget, request)
+    return str(budget["BudgetName"]), {}
+
+
+def _update_budget(name: str, old: Properties, new: Properties, stack: str, logical_id: str | None = None) -> Made:
+    """Name and notifications are replaced, the new before the old is gone; the rest changes in place."""
+    named = new["Budget"].get("BudgetName", name)
+    if named != name or new.get("NotificationsWithSubscribers") != old.get("NotificationsWithSubscribers"):
+        made = _create_budget(logical_id or name, new, stack)
+        provisioners._delete_predecessor(_delete_budget, name, old)
+        return made
+    wanted = {"BudgetName": name} | json.loads(json.dumps(new["Budget"]))
+    _json_call(budgets._update_budget, {"AccountId": get_account_id(), "NewBudget": wanted})
+    return name, {}
+
+
+def _delete_budget(name: str, _: Properties) -> None:
+    budgets._delete_budget({"AccountId": get_account_id(), "BudgetName": name})
+
+
 _TAGS = frozenset({"Tags"})
 KINDS: Mapping[str, Kind] = {
     "AWS::IAM::Group": Kind(
@@ -316,7 +386,7 @@ KINDS: Mapping[str, Kind] = {
         before_delete=_before_group_delete,
     ),
     "AWS::IAM::User": Kind(
-        properties=_TAGS | {"UserName", "Path", "Groups", "ManagedPolicyArns", "PermissionsBoundary"},
+        properties=_TAGS | {"UserName", "Path", "Groups", "ManagedPolicyArns", "PermissionsBoundary", "LoginProfile"},
         before_create=_before_user_create,
         before_update=lambda _, new: _require_policies(new),
         before_delete=_before_user_delete,
@@ -358,10 +428,22 @@ KINDS: Mapping[str, Kind] = {
         before_update=lambda _, new: _require_topics(*_strings(new.get("Topics"))),
     ),
     "AWS::Events::Rule": Kind(
-        properties=_TAGS | {"Name", "Description", "EventBusName", "EventPattern", "State", "Targets", "RoleArn"},
+        properties=_TAGS
+        | {"Name", "Description", "EventBusName", "EventPattern", "State", "Targets", "RoleArn"}
+        | {"ScheduleExpression"},
         before_create=_before_rule_create,
         before_update=_before_rule_update,
     ),
+    "AWS::SecretsManager::Secret": Kind(
+        properties=_TAGS | {"Name", "Description", "GenerateSecretString"},
+        before_create=lambda new: _require_free("Secret", new.get("Name"), secretsmanager._secrets),
+    ),
+    "AWS::SecretsManager::ResourcePolicy": Kind(
+        properties=frozenset({"SecretId", "ResourcePolicy", "BlockPublicPolicy"}),
+        before_create=_require_secret_policy,
+        before_update=lambda _, new: _require_secret_policy(new),
+    ),
+    "AWS::Budgets::Budget": Kind(properties=frozenset({"Budget", "NotificationsWithSubscribers", "ResourceTags"})),
     # The bucket of stacks/bootstrap.yaml, through which the CDK CLI hands over templates above 50 KiB.
     "AWS::S3::Bucket": Kind(
         properties=_TAGS
@@ -413,6 +495,18 @@ def _install_types() -> None:
         "update_with_logical_id": True,
         "delete": _delete_group,
     }
+    types["AWS::SecretsManager::ResourcePolicy"] = {
+        "create": _put_secret_policy,
+        "update": lambda _id, _old, new, stack, logical_id=None: _put_secret_policy(logical_id or "", new, stack),
+        "update_with_logical_id": True,
+        "delete": lambda name, _: secretsmanager._delete_resource_policy({"SecretId": name}) and None,
+    }
+    types["AWS::Budgets::Budget"] = {
+        "create": _create_budget,
+        "update": _update_budget,
+        "update_with_logical_id": True,
+        "delete": _delete_budget,
+    }
     provisioners._REPLACING_PROPERTIES["AWS::IAM::Group"] = ("GroupName",)
     types["AWS::IAM::OIDCProvider"] = {
         "create": _create_oidc_provider,
@@ -439,6 +533,36 @@ def _install_service_role() -> None:
 
     for name in ("CreateStack", "UpdateStack", "DeleteStack", "CreateChangeSet"):
         handlers._ACTION_HANDLERS[name] = guarded(handlers._ACTION_HANDLERS[name])
+
+
+def _install_subscriptions() -> None:
+    """A list of subscriptions shows no ARN for one that nobody has confirmed."""
+    listed = sns._list_subscriptions_by_topic
+
+    def answer(params: Any) -> Any:
+        status, headers, body = listed(params)
+        topic = sns._topics.get(sns._p(params, "TopicArn"))
+        for subscription in topic["subscriptions"] if topic else ():
+            if not subscription["confirmed"]:
+                body = body.replace(subscription["arn"].encode(), b"PendingConfirmation")
+        return status, headers, body
+
+    sns._list_subscriptions_by_topic = answer
+
+
+def _install_password_policy() -> None:
+    """`UpdateAccountPasswordPolicy` has no partial update: what a call leaves out falls back to its default."""
+    update, limits = iam._update_account_password_policy, {"MaxPasswordAge": 1095, "PasswordReusePrevention": 24}
+
+    def replaced(params: Any) -> Any:
+        for name, most in limits.items():
+            given = iam._p(params, name, "")
+            if given and not 1 <= int(given) <= most:
+                return iam._error(400, "ValidationError", f"{name} is not between 1 and {most}", ns="iam")
+        iam._account_password_policy["policy"] = {"MinimumPasswordLength": 6}
+        return update(params)
+
+    iam._IAM_HANDLERS["UpdateAccountPasswordPolicy"] = replaced
 
 
 # --- events ---------------------------------------------------------------------------------------------------------
@@ -693,6 +817,8 @@ def install() -> None:
     require_ministack()
     _install_types()
     _install_service_role()
+    _install_password_policy()
+    _install_subscriptions()
     _install_events()
     _install_variables()
     _install_request_keys()

@@ -61,8 +61,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An IAM user: no password, no key and no policy of its own; access comes from its groups.
+    """An IAM user: no key and no policy of its own; access comes from its groups.
 
+    `secret` is the logical id of the `Secret` in the same stack that holds its password; None is a user without one.
     `permissions_boundary` is a customer managed policy by name.
     """
 
@@ -73,6 +74,7 @@ class User:
     groups: tuple[str, ...]
     tags: tuple[tuple[str, str], ...] = ()
     """The person's own tags, besides those that everything carries."""
+    secret: str | None = None
     span: Span | None = field(default=None, compare=False)
     permissions_boundary: str | None = None
 
@@ -86,6 +88,21 @@ class IdentityProvider:
     url: str
     audiences: tuple[str, ...]
     span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A password that AWS makes at deployment and nobody sees: `length` characters of all four classes, none of
+    `without`. `policy` says who may not read or change it.
+    """
+
+    logical_id: str
+    stack: StackName
+    name: str
+    description: str
+    length: int
+    without: str
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,19 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """An EventBridge rule that sends a text to a topic, time and again. `every` is its schedule expression."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    description: str
+    every: str
+    target: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """What tells people of break-glass use: rules in every Region where its events land, and one topic."""
 
@@ -145,6 +175,34 @@ class Alarm:
     rules: tuple[Rule, ...]
     forwarder: Role
     """The role that EventBridge takes to hand events from one Region's bus to the home Region's."""
+    drill: Schedule | None = None
+    """What reminds people to test the way in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A monthly cost budget that mails each address when the spending passes a percentage of the limit."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    limit: float
+    currency: str
+    alert_at: tuple[int, ...]
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """What the account's password policy should say; None is a setting that stays as it is.
+
+    CloudFormation has no type for it: the steps that people take change it. `max_age_days` 0 is "never expires".
+    """
+
+    minimum_length: int | None = None
+    remember: int | None = None
+    max_age_days: int | None = None
+    require: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +217,9 @@ class Account:
     users: tuple[User, ...]
     roles: tuple[Role, ...]
     alarm: Alarm | None = None
+    secrets: tuple[Secret, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    passwords: PasswordPolicy = PasswordPolicy()
     identity_providers: tuple[IdentityProvider, ...] = ()
 
     def policy(self, name: str) -> ManagedPolicy:

@@ -2,41 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from dutybound.baseline import Alarm, Group, ManagedPolicy, Role, Rule, Stack, Topic, User, customer_policy, logical_id
-from dutybound.config import BreakGlass, Mfa
+from dutybound.baseline import (
+    Account,
+    Alarm,
+    Group,
+    ManagedPolicy,
+    Role,
+    Rule,
+    Schedule,
+    Secret,
+    Stack,
+    Topic,
+    User,
+    customer_policy,
+    logical_id,
+)
+from dutybound.config import BreakGlass, Mfa, Passwords
 from dutybound.diagnostic import Diagnostic
+from dutybound.evaluate import Judge, Request, policies_of
 from dutybound.mfa import mfa_policy
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Principal, Statement, minified
 
 PATTERN_SIZE = 2048
 """Characters of an event pattern (EventBridge User Guide, "Amazon EventBridge quotas")."""
+TRUST_SIZE = 2048
+"""Characters of a role's trust policy that no account has to ask for (IAM User Guide, "IAM and AWS STS quotas")."""
+REFERENCES = 60
+"""Dynamic references in one template (CloudFormation User Guide, "Understand CloudFormation quotas")."""
+SECRET_POLICY_SIZE = 20_480
+"""Characters of a secret's resource policy (Secrets Manager User Guide, "AWS Secrets Manager quotas")."""
+SESSION_SECONDS = 3600
+"""How long the role lasts, and how old the MFA of whoever takes it may be."""
+PASSWORD_LENGTH = 40
+NOT_IN_PASSWORDS = '",./:;<>?\\`~'
+"""Characters that Secrets Manager takes for symbols and IAM's password policy does not: a password whose only symbols
+are these fails a policy that asks for one. Source: IAM User Guide, "Set an account password policy"; Secrets Manager
+API Reference, GetRandomPassword."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emergency:
     """What break-glass puts into an account."""
 
-    stacks: tuple[Stack, ...]
     policies: tuple[ManagedPolicy, ...]
     group: Group
     users: tuple[User, ...]
+    roles: tuple[Role, ...]
+    secrets: tuple[Secret, ...]
     alarm: Alarm
 
 
-def break_glass(wanted: BreakGlass, prefix: str, region: str, found: list[Diagnostic]) -> Emergency:
-    """Decide break-glass for an account whose stacks are named from `prefix` and stand in `region`.
+def break_glass_stacks(prefix: str, region: str) -> tuple[Stack, ...]:
+    """The stacks of break-glass, for an account whose stacks are named from `prefix` and whose home is `region`."""
+    out = [Stack(f"{prefix}-break-glass", region, "The way in for emergencies", protected=True, retained=True)]
+    alarms = _alarm_stacks(f"{prefix}-break-glass-alarm", region)
+    for place, name in sorted(alarms.items(), key=lambda entry: entry[1]):
+        out.append(Stack(name, place, "Tells people of every use of break-glass", protected=True))
+    return tuple(out)
+
+
+def _alarm_stacks(home: str, region: str) -> dict[str, str]:
+    """The name of the alarm's stack by Region: at home, and wherever break-glass events land."""
+    return {region: home} | {r: f"{home}-{r}" for r in _landing_regions(region) if r != region}
+
+
+def break_glass(
+    wanted: BreakGlass, passwords: Passwords | None, others: Account, prefix: str, found: list[Diagnostic]
+) -> Emergency:
+    """Decide break-glass for an account whose stacks are named from `prefix`; `others` is all else that it holds.
 
     Errors are added to `found`.
     """
-    return _BreakGlass(wanted, prefix, region, found).decided()
+    return _BreakGlass(wanted, passwords, others, prefix, found).decided()
 
 
 class _BreakGlass:
-    def __init__(self, wanted: BreakGlass, prefix: str, region: str, found: list[Diagnostic]) -> None:
-        self.wanted, self.region, self.found = wanted, region, found
+    def __init__(
+        self, wanted: BreakGlass, passwords: Passwords | None, others: Account, prefix: str, found: list[Diagnostic]
+    ) -> None:
+        self.wanted, self.passwords, self.others, self.found = wanted, passwords, others, found
+        self.region = others.home_region
+        self.role = wanted.through == "role"
+        self.sealed = wanted.password == "secret"  # noqa: S105 - the word of the YAML
         self.stack = f"{prefix}-break-glass"
         self.home = f"{prefix}-break-glass-alarm"
         self.origins = (Origin("break_glass", wanted.span),)
@@ -44,17 +94,15 @@ class _BreakGlass:
     def decided(self) -> Emergency:
         policies: list[ManagedPolicy] = []
         group, users = self._users(policies)
+        roles = (self._emergency_role(policies),) if self.role else ()
+        secrets = self._secrets() if self.sealed else ()
         alarm = self._alarm(policies)
-        return Emergency(self._stacks(), tuple(policies), group, users, alarm)
-
-    def _stacks(self) -> tuple[Stack, ...]:
-        out = [Stack(self.stack, self.region, "The way in for emergencies", protected=True, retained=True)]
-        for region, name in sorted(self._alarm_stacks().items(), key=lambda entry: entry[1]):
-            out.append(Stack(name, region, "Tells people of every use of break-glass", protected=True))
-        return tuple(out)
+        return Emergency(tuple(policies), group, users, roles, secrets, alarm)
 
     def _users(self, policies: list[ManagedPolicy]) -> tuple[Group, tuple[User, ...]]:
-        """Users with all rights behind MFA, in a stack that needs no other: it must outlive whatever breaks."""
+        """Users with all rights behind MFA, or with a role that has them, in a stack that needs no other: it must
+        outlive whatever breaks.
+        """
         # Who signs in once a year gets the strict form: no key of their own, no password change without MFA.
         strict = Policy(tuple(replace(s, origins=self.origins) for s in mfa_policy(Mfa()).statements))
         policies.append(customer_policy("break-glass-mfa", "/break-glass/", self.stack, strict))
@@ -64,8 +112,8 @@ class _BreakGlass:
             "break-glass",
             "/break-glass/",
             "The way in when everything else fails",
-            ("break-glass-mfa",),
-            ("AdministratorAccess",),
+            ("break-glass-mfa", *((_ROLE_POLICY,) if self.role else ())),
+            () if self.role else ("AdministratorAccess",),
             self.wanted.span,
         )
         users = tuple(
@@ -75,30 +123,148 @@ class _BreakGlass:
                 str(name),
                 "/break-glass/",
                 ("break-glass",),
+                secret=logical_id("Secret", name) if self.sealed else None,
                 span=name.span,
             )
             for name in self.wanted.users
         )
         return group, users
 
+    def _emergency_role(self, policies: list[ManagedPolicy]) -> Role:
+        """The one-hour role that holds all rights; whoever takes it proved MFA within the hour."""
+        arn = f"arn:{PARTITION}:iam::{ACCOUNT}:role/break-glass/{_ROLE}"
+        take = Statement("TakeBreakGlassRole", "Allow", ("sts:AssumeRole",), (arn,), origins=self.origins)
+        policies.append(customer_policy(_ROLE_POLICY, "/break-glass/", self.stack, Policy((take,))))
+        users = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:user/break-glass/{name}" for name in sorted(self.wanted.users))
+        trust = Policy(
+            (
+                Statement(
+                    "TrustBreakGlassUsers",
+                    "Allow",
+                    actions=("sts:AssumeRole",),
+                    # The account and a condition: a user named as principal has to exist before the role, and one that
+                    # is made anew under the same name would not be trusted any more.
+                    principals=(Principal("AWS", (f"arn:{PARTITION}:iam::{ACCOUNT}:root",)),),
+                    conditions=(
+                        Condition("ArnEquals", "aws:PrincipalArn", users),
+                        Condition("Bool", "aws:MultiFactorAuthPresent", ("true",)),
+                        Condition("NumericLessThan", "aws:MultiFactorAuthAge", (str(SESSION_SECONDS),)),
+                    ),
+                    origins=self.origins,
+                ),
+            )
+        )
+        if trust.size > TRUST_SIZE:
+            message = f"a trust policy that names all break-glass users has {trust.size:,} characters; IAM takes "
+            self._too_many_users(f"{message}{TRUST_SIZE:,}")
+        return Role(
+            logical_id("BreakGlass", "role"),
+            self.stack,
+            _ROLE,
+            "/break-glass/",
+            "All rights, for an hour, when everything else fails",
+            trust,
+            (),
+            ("AdministratorAccess",),
+            session_seconds=SESSION_SECONDS,
+            span=self.wanted.span,
+        )
+
+    def _too_many_users(self, message: str) -> None:
+        hint = "name fewer users, or shorter ones"
+        self.found.append(Diagnostic("too-many-break-glass-users", message, self.wanted.users[0].span, hint))
+
+    # -- sealed passwords
+
+    def _secrets(self) -> tuple[Secret, ...]:
+        users = self.wanted.users
+        if len(users) > REFERENCES:
+            message = f"{len(users)} sealed passwords are more than the {REFERENCES} that one template can refer to"
+            self._too_many_users(message)
+        least = self.passwords.minimum_length if self.passwords else None
+        if least is not None and least > PASSWORD_LENGTH:
+            message = (
+                f"a sealed break-glass password has {PASSWORD_LENGTH} characters, and 'passwords' asks for {least}"
+            )
+            hint = f"ask for {PASSWORD_LENGTH} at most, or write 'password: runbook' under break_glass"
+            at = self.passwords.span if self.passwords else None
+            self.found.append(Diagnostic("short-password", message, at, hint))
+        fence = self._fence()
+        if fence.size > SECRET_POLICY_SIZE:
+            message = (
+                f"{len(password_setters(self.others, users))} people and roles may set a break-glass password; "
+                f"a secret's policy of {SECRET_POLICY_SIZE:,} characters cannot name them all"
+            )
+            hint = "fewer people should administer, or write 'password: runbook'"
+            self.found.append(Diagnostic("too-long", message, self.wanted.span, hint))
+        return tuple(
+            Secret(
+                logical_id("Secret", name),
+                self.stack,
+                # An IAM user's name may hold a comma, a secret's may not.
+                f"break-glass/{logical_id('Secret', name) if ',' in name else name}",
+                f"The password of {name}",
+                PASSWORD_LENGTH,
+                NOT_IN_PASSWORDS,
+                fence,
+            )
+            for name in sorted(users)
+        )
+
+    def _fence(self) -> Policy:
+        """Who may not read or change a sealed password.
+
+        Denied is whoever of ours could not set a break-glass password anyway. A fence that names who may read instead
+        would have to know who deploys (there is no `cdk bootstrap` role that does), and a wrong guess makes every
+        deployment fail. Deploying the users takes the right to set their passwords, so this fence never stands in its
+        way. It leaves alone whom Dutybound did not make: the root user, hand-made roles, Identity Center.
+        """
+        people = (f"arn:{PARTITION}:iam::{ACCOUNT}:role/roles/*", f"arn:{PARTITION}:iam::{ACCOUNT}:user/people/*")
+        emergency = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:{kind}/break-glass/*" for kind in ("role", "user"))
+        setters = password_setters(self.others, self.wanted.users)
+        but = (Condition("ArnNotEquals", "aws:PrincipalArn", setters),) if setters else ()
+        return Policy(
+            (
+                self._deny("SealFromPeopleAndRoles", Condition("ArnLike", "aws:PrincipalArn", people), *but),
+                # One break-glass user's stolen session does not open the others' passwords.
+                self._deny("SealFromBreakGlass", Condition("ArnLike", "aws:PrincipalArn", emergency)),
+            )
+        )
+
+    def _deny(self, sid: str, *conditions: Condition) -> Statement:
+        return Statement(
+            sid,
+            "Deny",
+            not_actions=_LOOKING,
+            resources=("*",),
+            conditions=conditions,
+            principals=(Principal("AWS", ("*",)),),
+            origins=self.origins,
+        )
+
+    # -- the alarm
+
     def _alarm(self, policies: list[ManagedPolicy]) -> Alarm:
         home = self.home
         users = sorted(map(str, self.wanted.users))
-        users_at = self.wanted.users[0]
         forwarder = self._forwarder(home, policies)
         topic_arn = f"arn:{PARTITION}:sns:{self.region}:{ACCOUNT}:{_ALARM}"
         taken = f"arn:{PARTITION}:iam::{ACCOUNT}:role{forwarder.path}{forwarder.name}"
         rules = []
-        for region, stack in sorted(self._alarm_stacks().items()):
+        for region, stack in sorted(_alarm_stacks(self.home, self.region).items()):
             at_home = region == self.region
             target, role = (topic_arn, None) if at_home else (self._home_bus(), taken)
-            for name, description, pattern in _patterns(users, self.stack):
+            for name, description, pattern in _patterns(users, self.stack, self.role):
                 text = minified(pattern)
                 rules.append(Rule(logical_id("Rule", name), stack, name, description, text, target, role))
+        if self.sealed:
+            # Secrets Manager logs where the secret is: one rule, at home.
+            name, description = "break-glass-password", "Somebody read or changed a sealed break-glass password"
+            text = minified(_SEAL_BROKEN)
+            rules.append(Rule(logical_id("Rule", name), home, name, description, text, topic_arn))
         if any(len(rule.pattern) > PATTERN_SIZE for rule in rules):
-            message = f"an EventBridge pattern that names all break-glass users is over {PATTERN_SIZE:,} characters"
-            self.found.append(
-                Diagnostic("too-many-break-glass-users", message, users_at.span, "name fewer users, or shorter ones")
+            self._too_many_users(
+                f"an EventBridge pattern that names all break-glass users is over {PATTERN_SIZE:,} characters"
             )
         addresses = tuple(sorted(set(map(str, self.wanted.alert))))
         publish = Statement(
@@ -112,12 +278,16 @@ class _BreakGlass:
             origins=self.origins,
         )
         topic = Topic(logical_id("Topic", _ALARM), home, _ALARM, addresses, Policy((publish,)))
-        return Alarm(topic, tuple(rules), forwarder)
+        return Alarm(topic, tuple(rules), forwarder, self._drill(topic_arn))
 
-    def _alarm_stacks(self) -> dict[str, str]:
-        """The name of the alarm's stack by Region: at home, and wherever break-glass events land."""
-        home = self.home
-        return {self.region: home} | {r: f"{home}-{r}" for r in _landing_regions(self.region) if r != self.region}
+    def _drill(self, topic_arn: str) -> Schedule | None:
+        days = self.wanted.drill_every_days
+        if days is None:
+            return None
+        name = "break-glass-drill"
+        every = f"rate({days} day{'s' if days > 1 else ''})"
+        description = "Reminds people to test the way in"
+        return Schedule(logical_id("Rule", name), self.home, name, description, every, topic_arn, _REMINDER)
 
     def _home_bus(self) -> str:
         return f"arn:{PARTITION}:events:{self.region}:{ACCOUNT}:event-bus/default"
@@ -159,6 +329,13 @@ Region. Source: CloudTrail User Guide, "AWS Management Console sign-in events"; 
 
 
 _ALARM = "break-glass-alarm"
+_ROLE, _ROLE_POLICY = "break-glass", "break-glass-role"
+_REMINDER = (
+    "Time for the break-glass drill: sign in as each break-glass user, see that the alarm reaches every address, and "
+    "sign out."
+)
+_LOOKING = ("secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy", "secretsmanager:ListSecretVersionIds")
+"""What does not touch a secret's value, nor who may read it."""
 _RULES = ("break-glass-call", "break-glass-sign-in", "break-glass-tampering")
 
 
@@ -178,32 +355,64 @@ _CHANGES = [False, {"exists": False}]
 """`readOnly` of an event that changes something; an event that does not say counts as one."""
 
 
-def _patterns(users: list[str], stacks: str) -> Iterator[tuple[str, str, object]]:
-    """Name, description and event pattern of each rule; `stacks` is how the names of the break-glass stacks begin."""
+def _patterns(users: list[str], stacks: str, role: bool) -> Iterator[tuple[str, str, object]]:
+    """Name, description and event pattern of each rule; `stacks` is how the names of the break-glass stacks begin,
+    `role` whether there is a break-glass role.
+    """
     # By path too, so that a user who is no longer in the configuration, but still in the account, stays watched.
     who = {"$or": [{"userName": users}, {"arn": [{"wildcard": "arn:*:iam::*:user/break-glass/*"}]}]}
+    signed_in = {"userIdentity": {"type": ["IAMUser"], **who}}
+    called = {"userIdentity": who}
     yield (
         "break-glass-sign-in",
         "A break-glass user signed in, or tried to",
         {
             "detail-type": _SIGN_IN,
-            "detail": {"eventSource": ["signin.amazonaws.com"], "userIdentity": {"type": ["IAMUser"], **who}},
+            "detail": {"eventSource": ["signin.amazonaws.com"], **({"$or": _sign_ins(users)} if role else signed_in)},
         },
     )
     yield (
         "break-glass-call",
         "A break-glass user called AWS",
-        {"detail-type": _CALL, "detail": {"userIdentity": who}},
+        {"detail-type": _CALL, "detail": {"$or": _calls(users)} if role else called},
     )
     yield (
         "break-glass-tampering",
         "Somebody changed a break-glass user, its alarm or the trail that feeds it",
         # Looking is not tampering: whoever reviews users would set the alarm off every day.
-        {"detail-type": _CALL, "detail": {"readOnly": _CHANGES, "$or": list(_tampering(users, stacks))}},
+        {"detail-type": _CALL, "detail": {"readOnly": _CHANGES, "$or": list(_tampering(users, stacks, role))}},
     )
 
 
-def _tampering(users: list[str], stacks: str) -> Iterator[object]:
+def _users(users: list[str]) -> Iterator[dict[str, object]]:
+    """A break-glass user as CloudTrail's `userIdentity`, in the two forms of `_patterns`."""
+    yield {"userName": users}
+    yield {"arn": [{"wildcard": "arn:*:iam::*:user/break-glass/*"}]}
+
+
+def _sign_ins(users: list[str]) -> list[object]:
+    """A user's sign-in; and a switch to the role, which is logged with the new role as the one who acts (CloudTrail
+    User Guide, "AWS Management Console sign-in events").
+    """
+    switched = {"arn": [{"wildcard": f"arn:*:sts::*:assumed-role/{_ROLE}/*"}]}
+    return [
+        *({"userIdentity": {"type": ["IAMUser"], **form}} for form in _users(users)),
+        {"eventName": ["SwitchRole"], "userIdentity": switched},
+    ]
+
+
+def _calls(users: list[str]) -> list[object]:
+    """A call by a user or in the role; and the role taken by whomever, should its trust ever be changed."""
+    in_role = {"sessionContext": {"sessionIssuer": {"userName": [_ROLE]}}}
+    taken = {"roleArn": [{"suffix": f":role/break-glass/{_ROLE}"}]}
+    return [
+        *({"userIdentity": form} for form in _users(users)),
+        {"userIdentity": in_role},
+        {"eventSource": ["sts.amazonaws.com"], "requestParameters": taken},
+    ]
+
+
+def _tampering(users: list[str], stacks: str, role: bool) -> Iterator[object]:
     """What a call that tampers looks like, one form each."""
     emergency = [{"wildcard": "*/break-glass/*"}]
 
@@ -212,7 +421,7 @@ def _tampering(users: list[str], stacks: str) -> Iterator[object]:
 
     yield call("iam", userName=users)
     yield call("iam", groupName=["break-glass"])
-    yield call("iam", roleName=[_ALARM])
+    yield call("iam", roleName=[_ALARM, *([_ROLE] if role else [])])
     yield call("iam", policyArn=emergency)
     yield call("events", name=[{"prefix": "break-glass-"}])
     yield call("events", rule=[{"prefix": "break-glass-"}])
@@ -220,3 +429,45 @@ def _tampering(users: list[str], stacks: str) -> Iterator[object]:
     yield call("sns", subscriptionArn=[{"wildcard": f"*:{_ALARM}:*"}])
     yield call("cloudformation", stackName=[{"wildcard": f"*{stacks}*"}])
     yield {"eventSource": ["cloudtrail.amazonaws.com"]}
+
+
+_SEALED = [{"prefix": "break-glass/"}, {"wildcard": "arn:*:secret:break-glass/*"}]
+_SEAL_BROKEN = {
+    "detail-type": _CALL,
+    "detail": {
+        "eventSource": ["secretsmanager.amazonaws.com"],
+        "eventName": [{"anything-but": [action.partition(":")[2] for action in _LOOKING]}],
+        "$or": [{"requestParameters": {"secretId": _SEALED}}, {"requestParameters": {"secretIdList": _SEALED}}],
+    },
+}
+
+
+# --- who could set a password anyway ---------------------------------------------------------------------------------
+
+
+def password_setters(account: Account, users: Iterable[str]) -> tuple[str, ...]:
+    """The ARNs of the people and roles of an account that may set the password of one of these break-glass users.
+
+    In doubt somebody counts: conditions of what they are allowed are taken to hold, of what they are denied not to.
+    """
+    calls = [
+        Request("", f"iam:{action}", f"arn:aws:iam::{_ANY}:user/break-glass/{user}")
+        for user in sorted(users)
+        for action in ("CreateLoginProfile", "UpdateLoginProfile")
+    ]
+    out = []
+    for kind, holders in (("role", account.roles), ("user", account.users)):
+        for holder in holders:
+            judge = Judge(_at_most(policy) for policy in policies_of(account, holder.name, _ANY))
+            if any(judge.decide(call).outcome != "denied" for call in calls):
+                out.append(f"arn:{PARTITION}:iam::{ACCOUNT}:{kind}{holder.path}{holder.name}")
+    return tuple(sorted(out))
+
+
+_ANY = "111122223333"
+
+
+def _at_most(policy: Policy) -> Policy:
+    """All that a policy could allow, whatever the conditions."""
+    kept = (s for s in policy.statements if s.effect == "Allow" or not s.conditions)
+    return Policy(tuple(replace(s, conditions=()) for s in kept))

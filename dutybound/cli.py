@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -87,6 +88,7 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
     for name, one in checked.items():
         if form == "text" and one.value is not None:
             click.echo(_summary(f"{path}{f' in {name}' if name else ''}", one.value))
+            click.echo(f"What CloudFormation cannot do, such as first passwords: {_steps_command(path, name)}")
     return not (strict and found)
 
 
@@ -96,6 +98,32 @@ def _summary(what: str, baseline: Baseline) -> str:
         f"{what}: no errors. {len(account.groups)} groups, {len(account.users)} users, {len(account.roles)} roles, "
         f"{len(account.policies)} policies in {len(account.stacks)} stacks ({baseline.reference})"
     )
+
+
+def _steps_command(path: Path, environment: str | None) -> str:
+    where = [] if path == Path("config") else [str(path)]
+    return shlex.join(["dutybound", "steps", *where, *(["--environment", environment] if environment else [])])
+
+
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--environment", help="The environment of the account at hand, if the configuration names any.")
+def steps(path: Path, environment: str | None) -> None:
+    """Print a shell script for what CloudFormation cannot do.
+
+    It sets the password policy, as far as the configuration of PATH names it, and says what people still have to do:
+    confirm mails, set first passwords, enrol devices. Run it after a deployment: dutybound steps | sh
+    """
+    from dutybound import diagnostic
+    from dutybound.compiler import compile_path
+    from dutybound.steps import steps as script
+
+    checked = compile_path(path, environment, today())
+    if checked.diagnostics:
+        click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
+    if checked.failed or checked.value is None:
+        raise SystemExit(FINDINGS)
+    click.echo(script(checked.value.accounts[0], checked.value.organization), nl=False)
 
 
 def _watch(path: Path, environment: str | None) -> None:

@@ -78,6 +78,33 @@ class Word:
         return check
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A whole number from `least` to `most`; `says` is how a message names what it counts."""
+
+    least: int
+    most: int
+    says: str
+    null: int | None = None
+    """What null stands for, where it may be written."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        number = {"type": "integer", "minimum": self.least, "maximum": self.most}
+        return number if self.null is None else {"anyOf": [number, {"type": "null"}]}
+
+    def _checked(self, value: object) -> int:
+        if value is None and self.null is not None:
+            return self.null
+        if isinstance(value, bool) or not isinstance(value, int) or not self.least <= value <= self.most:
+            message = "it takes a whole number of {says} from {least} to {most}"
+            fields = {"says": self.says, "least": f"{self.least:,}", "most": f"{self.most:,}"}
+            raise PydanticCustomError("invalid-value", message, fields)
+        return int(value)
+
+
 _NAME = "letters, digits, '-' and '_', starting with a letter"
 _PRINTABLE = r"(?!.*(?:\{\{|\$\{))[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
 _IAM_TEXT = r"(?!.*(?:\{\{|\$\{))[ -~\u00a1-\u00ac\u00ae-\u00ff]+"
@@ -1051,12 +1078,21 @@ class Duty(Model):
 class BreakGlass(Model):
     """The way in when everything else fails: users with all rights behind MFA, watched by an alarm."""
 
-    later = frozenset({"through", "password", "drill_every_days"})
     users: tuple[UserName, ...] = Field(
         min_length=1, description="IAM users for emergencies only", examples=[["break-glass-1"]]
     )
     alert: tuple[Email, ...] = Field(
         min_length=1, description="Who is told of every use", examples=[["security@acme.example"]]
+    )
+    through: Literal["user", "role"] = Field(
+        "user", description="user: the users hold all rights, behind MFA; role: a one-hour role does, behind MFA"
+    )
+    password: Literal["runbook", "secret"] = Field(
+        "runbook",
+        description="runbook: set by hand, and in no template; secret: made and sealed in Secrets Manager",
+    )
+    drill_every_days: Annotated[int | None, Whole(1, 365, "days")] = Field(
+        None, description="Remind the addresses under `alert` to test the way in, this often", examples=[45]
     )
 
 
@@ -1104,6 +1140,69 @@ class Waiver(Model):
     until: Day = Field(description="The last day of the waiver; after it the finding is back", examples=["2027-06-30"])
 
 
+Class = Literal["lowercase", "uppercase", "numbers", "symbols"]
+NEVER_EXPIRES = 0
+"""`max_age_days: null` in the YAML; None is an absent key, which means untouched."""
+
+
+class Passwords(Model):
+    """What the account asks of the passwords of its IAM users. What is absent stays as it is in the account.
+
+    IAM's "hard expiry" is not offered: with it an expired password locks its owner out until somebody else, who has to
+    be able to sign in, sets a new one.
+    """
+
+    minimum_length: Annotated[int | None, Whole(6, 128, "characters")] = Field(
+        None, description="How many characters a password has at least", examples=[14]
+    )
+    remember: Annotated[int | None, Whole(1, 24, "passwords")] = Field(
+        None, description="How many earlier passwords may not be used again", examples=[24]
+    )
+    max_age_days: Annotated[int | None, Whole(1, 1095, "days", null=NEVER_EXPIRES)] = Field(
+        None, description="After how many days a password expires; null: never", examples=[90]
+    )
+    require: tuple[Class, ...] | None = Field(
+        None,
+        description="What a password must hold; classes that are left out are not asked for",
+        examples=[["lowercase", "uppercase", "numbers", "symbols"]],
+    )
+
+
+def _amount(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1_000_000_000_000:
+        raise PydanticCustomError("invalid-value", "it takes an amount above 0, such as 500 or 99.95")
+    if round(value, 2) != value:
+        raise PydanticCustomError("invalid-value", "it takes at most two digits after the point")
+    return int(value) if value == int(value) else float(value)
+
+
+@dataclass(frozen=True)
+class _Amount:
+    """A sum of money: above zero, at most two digits after the point."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(_amount)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000_000_000}
+
+
+BudgetName = Annotated[Text, Word(r"[A-Za-z][A-Za-z0-9_-]*", 48, f"a name is made of {_NAME}")]
+"""A budget's name has 100 characters (Cost Management API Reference, Budget); ours adds the organization and a digest.
+"""
+
+
+class Budget(Model):
+    """What the account may cost in a month, and who hears when it comes near."""
+
+    limit: Annotated[float, _Amount()] = Field(description="Per calendar month", examples=[500])
+    currency: Literal["USD", "CNY"] = Field("USD", description="USD; in the Regions of China, CNY")
+    alert_at: tuple[Annotated[int, Whole(1, 1000, "percent")], ...] = Field(
+        min_length=1, description="Percentages of the limit at which mails go out", examples=[[50, 80, 100]]
+    )
+    notify: tuple[Email, ...] = Field(min_length=1, description="Who is told", examples=[["security@acme.example"]])
+
+
 class WorkloadBoundary(Model):
     """How far the roles reach that teams create themselves."""
 
@@ -1144,7 +1243,7 @@ def _whole(value: object) -> object:
 class Configuration(Model):
     """A whole configuration."""
 
-    later = frozenset({"accounts", "passwords", "budgets", "access", "rollout"})
+    later = frozenset({"accounts", "access", "rollout"})
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="Version of the language", examples=[1])
     organization: Organization = Field(examples=[{"name": "acme", "owner": "security@acme.example"}])
     people: dict[UserName, Person] = Field(
@@ -1157,6 +1256,8 @@ class Configuration(Model):
     break_glass: BreakGlass = Field(examples=[{"users": ["break-glass-1"], "alert": ["security@acme.example"]}])
     mfa: Mfa = Field(default_factory=Mfa)
     waivers: tuple[Waiver, ...] = Field((), description="Findings that are accepted on purpose")
+    passwords: Passwords | None = Field(None, description="The account's password policy; without it, untouched")
+    budgets: dict[BudgetName, Budget] = Field(default_factory=dict, description="Monthly budgets, by name")
     guardrails: Guardrails = Field(default_factory=Guardrails)
 
 

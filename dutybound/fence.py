@@ -131,6 +131,8 @@ def _regions(wanted: Guardrails, prefix: str) -> Iterator[Statement]:
     """
     alarm = (
         f"arn:{PARTITION}:cloudformation:*:{ACCOUNT}:stack/{prefix}-break-glass-alarm*",
+        # Budgets stand in the partition's first Region; the service itself is among the exemptions.
+        f"arn:{PARTITION}:cloudformation:*:{ACCOUNT}:stack/{prefix}-budgets*",
         f"arn:{PARTITION}:events:*:{ACCOUNT}:rule/break-glass-*",
     )
     for lock in _region_lock(wanted, (*_LOOK_AT_STACKS, *_DEPLOY_ALARM)):

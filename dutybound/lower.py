@@ -15,9 +15,21 @@ from datetime import date
 
 from dutybound import boundary, catalog, fence
 from dutybound.asked import Scope
-from dutybound.baseline import Account, Baseline, Group, ManagedPolicy, Role, Stack, User, customer_policy, logical_id
-from dutybound.break_glass import break_glass
-from dutybound.config import Configuration, DutyUse, Team, TeamTrust, seconds
+from dutybound.baseline import (
+    Account,
+    Baseline,
+    Group,
+    ManagedPolicy,
+    PasswordPolicy,
+    Role,
+    Stack,
+    User,
+    customer_policy,
+    logical_id,
+)
+from dutybound.break_glass import break_glass, break_glass_stacks
+from dutybound.budget import budget, budgets_stack
+from dutybound.config import Configuration, DutyUse, Passwords, Team, TeamTrust, seconds
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
@@ -87,8 +99,7 @@ class _Lowering:
         self._check_region()
         self._check_unused_duties()
         self._check_guardrails()
-        emergency = break_glass(self.configuration.break_glass, self.prefix, self.region, self.found)
-        stacks = (*self._stacks(), *emergency.stacks)
+        stacks = (*self._stacks(), *break_glass_stacks(self.prefix, self.region))
         self.guards = self._guards(stacks)
         policies: list[ManagedPolicy] = [*self._shared_policies(stacks)]
         teams = sorted(self.configuration.teams.items())
@@ -101,13 +112,18 @@ class _Lowering:
             id=None,
             home_region=self.region,
             stacks=stacks,
-            policies=tuple(sorted([*policies, *emergency.policies], key=lambda p: p.name)),
-            groups=tuple(sorted([*groups, emergency.group], key=lambda g: g.name)),
-            users=tuple(sorted([*users, *emergency.users], key=lambda u: u.name)),
+            policies=tuple(policies),
+            groups=tuple(groups),
+            users=tuple(users),
             roles=tuple(roles),
-            alarm=emergency.alarm,
+            budgets=tuple(
+                budget(name, wanted, self.prefix, self.region, self.found)
+                for name, wanted in sorted(self.configuration.budgets.items())
+            ),
+            passwords=_password_policy(self.configuration.passwords),
             identity_providers=providers,
         )
+        account = self._with_break_glass(account)
         self._check_stack_sizes(account)
         self.found += settled(self.held, self.configuration.waivers, self.today)
         return account
@@ -116,6 +132,19 @@ class _Lowering:
         """The roles of this environment."""
         roles = self.configuration.roles.items()
         return {name: role for name, role in roles if not role.in_ or self.environment in role.in_}
+
+    def _with_break_glass(self, account: Account) -> Account:
+        wanted, passwords = self.configuration.break_glass, self.configuration.passwords
+        emergency = break_glass(wanted, passwords, account, self.prefix, self.found)
+        return replace(
+            account,
+            policies=tuple(sorted([*account.policies, *emergency.policies], key=lambda p: p.name)),
+            groups=tuple(sorted([*account.groups, emergency.group], key=lambda g: g.name)),
+            users=tuple(sorted([*account.users, *emergency.users], key=lambda u: u.name)),
+            roles=tuple(sorted([*account.roles, *emergency.roles], key=lambda r: r.name)),
+            alarm=emergency.alarm,
+            secrets=emergency.secrets,
+        )
 
     def _stack(self, purpose: str) -> str:
         return f"{self.prefix}-{purpose}"
@@ -126,6 +155,7 @@ class _Lowering:
         made = [
             Stack(self._stack("teams"), self.region, "Teams, their people and their duties"),
             Stack(self._stack("roles"), self.region, "Roles for software and for others"),
+            budgets_stack(self.prefix, self.region),
         ]
         if self.configuration.guardrails.boundary is not None:
             # Kept in the account even when it leaves the app: the roles that teams created need it.
@@ -245,8 +275,8 @@ class _Lowering:
                 "/people/",
                 tuple(groups),
                 self._tags(name),
-                spans[name],
-                bounds,
+                span=spans[name],
+                permissions_boundary=bounds,
             )
             for name, groups in sorted(groups_of.items())
         ]
@@ -382,7 +412,8 @@ class _Lowering:
                 self.held += [Held(f"duty {name}", finding) for finding in access.findings]
 
     def _check_stack_sizes(self, account: Account) -> None:
-        resources = (account.policies, account.groups, account.users, account.roles, account.identity_providers)
+        iam = (account.policies, account.groups, account.users, account.roles, account.identity_providers)
+        resources = (*iam, account.budgets)
         counts = Counter(resource.stack for kind in resources for resource in kind)
         counts.update(r.stack for r in account.roles if r.instance_profile)
         for stack, count in sorted(counts.items()):
@@ -419,6 +450,13 @@ def _until(statement: Statement, day: str) -> Statement:
 def _after_end(day: str, origin: Origin) -> Statement:
     """Sessions outlive the trust of their role, and AWS managed policies take no condition: both end by this."""
     return Statement("AfterTheEnd", "Deny", ("*",), ("*",), conditions=(after_end(day),), origins=(origin,))
+
+
+def _password_policy(wanted: Passwords | None) -> PasswordPolicy:
+    if wanted is None:
+        return PasswordPolicy()
+    require = None if wanted.require is None else tuple(sorted(set(wanted.require)))
+    return PasswordPolicy(wanted.minimum_length, wanted.remember, wanted.max_age_days, require)
 
 
 def _distinct(statements: Iterable[Statement]) -> list[Statement]:

@@ -21,6 +21,7 @@ from dutybound.config import (
     TRUST_KINDS,
     ActionGrant,
     BreakGlass,
+    Budget,
     Certificate,
     Configuration,
     Duty,
@@ -41,6 +42,7 @@ from dutybound.config import (
     Organization,
     Parameter,
     PassGrant,
+    Passwords,
     Person,
     RawStatement,
     Role,
@@ -63,12 +65,15 @@ GROUPS_PER_USER = 10
 TAGS_PER_USER = 50
 """The same page: tags of an IAM user."""
 RESERVED_GROUP = "break-glass"
+RESERVED_ROLES = ("break-glass", "break-glass-alarm")
 _ROUNDS = 25
 _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     ((), Configuration),
     (("organization",), Organization),
     (("break_glass",), BreakGlass),
     (("mfa",), Mfa),
+    (("passwords",), Passwords),
+    (("budgets", "*"), Budget),
     (("guardrails",), Guardrails),
     (("guardrails", "boundary"), WorkloadBoundary),
     (("teams", "*"), Team),
@@ -91,7 +96,7 @@ _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     (("people", "*"), Person),
     (("waivers", "*"), Waiver),
 )
-_SUBJECTS = {"teams": "team", "roles": "role", "duties": "duty", "people": "person"}
+_SUBJECTS = {"teams": "team", "roles": "role", "duties": "duty", "people": "person", "budgets": "budget"}
 _KINDS = {
     "teams": "a team",
     "members": "a member",
@@ -104,6 +109,7 @@ _KINDS = {
     "expect": "an entry of 'expect'",
     "people": "a person",
     "waivers": "a waiver",
+    "budgets": "a budget",
 }
 """What a message calls the mappings that stand under these keys."""
 _WANTED = {
@@ -631,7 +637,7 @@ def _waiver_errors(configuration: Configuration, names: Mapping[str, Mapping[str
 def _name_errors(configuration: Configuration) -> Iterator[Diagnostic]:
     groups = [*configuration.teams, Text(RESERVED_GROUP)]
     yield from _same_but_for_case("team", groups)
-    yield from _same_but_for_case("role", [*configuration.roles, Text("break-glass-alarm")])
+    yield from _same_but_for_case("role", [*configuration.roles, *map(Text, RESERVED_ROLES)])
     yield from _same_but_for_case("duty", list(configuration.duties))
     yield from _people_errors(configuration)
     yield from _tag_errors(configuration)

@@ -8,12 +8,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from dutybound.baseline import Account, Alarm, Baseline, Group, IdentityProvider, ManagedPolicy, Role, Rule, Stack, User
+from dutybound.baseline import (
+    Account,
+    Alarm,
+    Baseline,
+    Budget,
+    Group,
+    IdentityProvider,
+    ManagedPolicy,
+    Role,
+    Rule,
+    Schedule,
+    Secret,
+    Stack,
+    User,
+)
 from dutybound.managed import arn
 from dutybound.policy import PARTITION
 
@@ -35,6 +51,7 @@ class BaselineStacks(Construct):
         self.stacks = {stack.name: self._stack(scope, stack) for stack in account.stacks}
         self.policies = {policy.name: self._policy(policy) for policy in account.policies}
         self.groups = {group.name: self._group(group) for group in account.groups}
+        self.secrets = {secret.logical_id: self._secret(secret) for secret in account.secrets}
         for user in account.users:
             self._user(user)
         self.identity_providers = {made.url: self._identity_provider(made) for made in account.identity_providers}
@@ -42,6 +59,11 @@ class BaselineStacks(Construct):
             self._role(role)
         if account.alarm is not None:
             self._alarm(account.alarm)
+        for budget in account.budgets:
+            self._budget(budget)
+        for stack in self.stacks.values():
+            if not stack.node.children:
+                _meant_to_be_empty(stack)
 
     def _stack(self, scope: Construct, stack: Stack) -> cdk.Stack:
         return cdk.Stack(
@@ -93,10 +115,44 @@ class BaselineStacks(Construct):
             user_name=user.name,
             path=user.path,
             groups=[self.groups[name].ref for name in user.groups],
+            login_profile=self._password(user.secret) if user.secret is not None else None,
             permissions_boundary=self.policies[boundary].ref if boundary else None,
             tags=[*self.tags, *(cdk.CfnTag(key=key, value=value) for key, value in user.tags)],
         )
         self._kept(made, user.stack)
+
+    def _password(self, secret: str) -> iam.CfnUser.LoginProfileProperty:
+        """A password by reference: CloudFormation reads the secret while it makes the user, the template holds none.
+
+        No change at first sign-in: it would make the sealed copy worthless.
+        """
+        reference = cdk.Fn.join("", ["{{resolve:secretsmanager:", self.secrets[secret].ref, ":SecretString:::}}"])
+        return iam.CfnUser.LoginProfileProperty(password=reference, password_reset_required=False)
+
+    def _secret(self, secret: Secret) -> secretsmanager.CfnSecret:
+        stack = self.stacks[secret.stack]
+        made = secretsmanager.CfnSecret(
+            stack,
+            secret.logical_id,
+            name=secret.name,
+            description=secret.description,
+            generate_secret_string=secretsmanager.CfnSecret.GenerateSecretStringProperty(
+                password_length=secret.length,
+                exclude_characters=secret.without,
+                require_each_included_type=True,
+            ),
+            tags=self.tags,
+        )
+        self._kept(made, secret.stack)
+        fence = secretsmanager.CfnResourcePolicy(
+            stack,
+            f"{secret.logical_id}Policy",
+            secret_id=made.ref,
+            resource_policy=_filled_in(secret.policy.document()),
+            block_public_policy=True,
+        )
+        self._kept(fence, secret.stack)
+        return made
 
     def _role(self, role: Role) -> None:
         stack = self.stacks[role.stack]
@@ -154,6 +210,8 @@ class BaselineStacks(Construct):
             if rule.role is not None:
                 # EventBridge takes the forwarder's role as soon as the rule stands.
                 self.stacks[rule.stack].add_stack_dependency(self.stacks[alarm.forwarder.stack])
+        if alarm.drill is not None:
+            self._schedule(alarm.drill)
 
     def _rule(self, rule: Rule) -> None:
         events.CfnRule(
@@ -171,6 +229,59 @@ class BaselineStacks(Construct):
             ],
             tags=self.tags,
         )
+
+    def _schedule(self, schedule: Schedule) -> None:
+        events.CfnRule(
+            self.stacks[schedule.stack],
+            schedule.logical_id,
+            name=schedule.name,
+            description=schedule.description,
+            schedule_expression=schedule.every,
+            state="ENABLED",
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="target", arn=_text(schedule.target), input=json.dumps(schedule.text, ensure_ascii=False)
+                )
+            ],
+            tags=self.tags,
+        )
+
+    def _budget(self, budget: Budget) -> None:
+        mails = [
+            budgets.CfnBudget.SubscriberProperty(address=address, subscription_type="EMAIL")
+            for address in budget.addresses
+        ]
+        budgets.CfnBudget(
+            self.stacks[budget.stack],
+            budget.logical_id,
+            budget=budgets.CfnBudget.BudgetDataProperty(
+                budget_name=budget.name,
+                budget_type="COST",
+                time_unit="MONTHLY",
+                budget_limit=budgets.CfnBudget.SpendProperty(amount=budget.limit, unit=budget.currency),
+            ),
+            notifications_with_subscribers=[
+                budgets.CfnBudget.NotificationWithSubscribersProperty(
+                    notification=budgets.CfnBudget.NotificationProperty(
+                        notification_type="ACTUAL",
+                        comparison_operator="GREATER_THAN",
+                        threshold=percent,
+                        threshold_type="PERCENTAGE",
+                    ),
+                    subscribers=mails,
+                )
+                for percent in budget.alert_at
+            ],
+            resource_tags=[
+                budgets.CfnBudget.ResourceTagProperty(key=str(tag.key), value=str(tag.value)) for tag in self.tags
+            ],
+        )
+
+
+def _meant_to_be_empty(stack: cdk.Stack) -> None:
+    """Let a stack without resources pass the CDK's own checks: its deployment deletes what was in it."""
+    rule = cdk.Acknowledgment(id="CloudFormation-Validate::F0001", reason="Its last resource was removed, or none came")
+    cdk.Validations.of(stack).acknowledge(rule)
 
 
 def _text(value: str) -> str:

@@ -290,7 +290,7 @@ def test_five_hundred_resources_are_the_limit() -> None:
 
 def test_stacks_stay_when_they_are_empty() -> None:
     """Without teams and roles their stacks are still there, so that the CDK removes what stood in them."""
-    assert [s.name for s in compiled("").accounts[0].stacks][:3] == ["acme-teams", "acme-roles", "acme-break-glass"]
+    assert [s.name for s in compiled("").accounts[0].stacks][:3] == ["acme-teams", "acme-roles", "acme-budgets"]
 
 
 def test_files_merge(tmp_path: Path) -> None:

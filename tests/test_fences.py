@@ -364,7 +364,8 @@ def test_synthesized(tmp_path: Path) -> None:
     assert (len(users), bounds) == (2, {"people-boundary"})
     kept = json.loads((tmp_path / "out" / "acme-boundary.template.json").read_text(encoding="utf-8"))["Resources"]
     assert [r["DeletionPolicy"] for r in kept.values()] == ["Retain"]
-    files = sorted(map(str, (tmp_path / "out").glob("*.template.json")))
+    templates = (tmp_path / "out").glob("*.template.json")
+    files = sorted(str(f) for f in templates if json.loads(f.read_bytes()).get("Resources"))  # the CDK deploys no other
     lint = Path(sys.executable).with_name("cfn-lint")
     command = [str(lint), "--non-zero-exit-code", "error", "--format", "parseable", "--", *files]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,0 +1,73 @@
+"""What CloudFormation cannot do for an account -> a shell script that does it, or says what a person has to do.
+
+The password policy has no CloudFormation type, and a custom resource for it would put a function with rights over IAM
+into the account for the sake of one call: so it is a step. Mails have to be confirmed, passwords handed over and
+devices enrolled by people; of those the script says which are missing. What it does is in `data/steps.sh`; this module
+says with which facts. It reads before it writes, and running it twice changes nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from importlib import resources
+
+from dutybound.baseline import Account, PasswordPolicy
+
+_PEOPLE = "/people/"
+_CLASSES = {
+    "lowercase": "RequireLowercaseCharacters",
+    "numbers": "RequireNumbers",
+    "symbols": "RequireSymbols",
+    "uppercase": "RequireUppercaseCharacters",
+}
+
+
+def steps(account: Account, organization: str) -> str:
+    """The script for an account, for `sh`: POSIX, with the AWS CLI version 2 and python3 at hand."""
+    library = (resources.files("dutybound") / "data" / "steps.sh").read_text(encoding="utf-8")
+    return "\n".join([_HEAD.format(organization=organization), library, *_calls(account), ""])
+
+
+_HEAD = """\
+#!/bin/sh
+# What CloudFormation cannot do for {organization}: run this after each deployment, with the rights of an administrator.
+# It needs the AWS CLI (version 2) and python3. It changes nothing but the account's password policy, and that only
+# where the configuration asks for it; the rest it looks at, and says what is left to do. Safe to run again.
+# Written by `dutybound steps`."""
+
+
+def _calls(account: Account) -> Iterator[str]:
+    yield _call("who_am_i", *([account.id] if account.id else []))
+    if named := named_settings(account.passwords):
+        yield _call("password_policy", json.dumps(named, sort_keys=True))
+    if account.alarm is not None:
+        topic = account.alarm.topic
+        yield _call("trail", account.home_region)
+        yield _call("alarm", account.home_region, topic.name, *topic.addresses)
+    for user in account.users:
+        if user.path != _PEOPLE:
+            yield _call("break_glass_user", "secret" if user.secret else "runbook", user.name)
+    for user in account.users:
+        if user.path == _PEOPLE:
+            yield _call("person", user.name)
+    yield "finish"
+
+
+def named_settings(wanted: PasswordPolicy) -> dict[str, int | bool]:
+    """The settings of IAM's UpdateAccountPasswordPolicy that a configuration names; 0 stands for "none"."""
+    named: dict[str, int | bool] = {}
+    if wanted.minimum_length is not None:
+        named["MinimumPasswordLength"] = wanted.minimum_length
+    if wanted.remember is not None:
+        named["PasswordReusePrevention"] = wanted.remember
+    if wanted.max_age_days is not None:
+        named["MaxPasswordAge"] = wanted.max_age_days
+    if wanted.require is not None:
+        named |= {setting: word in wanted.require for word, setting in _CLASSES.items()}
+    return named
+
+
+def _call(*words: str) -> str:
+    return shlex.join(words)

@@ -1,0 +1,341 @@
+"""The script of `dutybound steps`, run for real by `sh` against the emulator, with a thin `aws` on its path."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.server import Emulator, running
+from dutybound.baseline import Account
+from dutybound.compiler import compile_text
+from dutybound.diagnostic import render_all
+from dutybound.steps import named_settings, steps
+from tests.conftest import ROOT
+
+BASE = """\
+version: 1
+organization: {name: acme, owner: x, home_region: eu-west-1}
+teams:
+  staff: {purpose: x, members: [maria, -dash], duties: [view-metrics]}
+break_glass: {users: [break-glass-1], alert: [security@acme.example, b@acme.example]}
+"""
+AWS = """\
+#!{python}
+# The AWS command line as far as the script uses it: options are those of the API's model, as the real one has them.
+import json, sys
+import boto3
+from botocore import xform_name
+from botocore.exceptions import ClientError
+
+service, command, *options = sys.argv[1:]
+given, region, output = {{}}, None, None
+while options:
+    name, equals, value = options.pop(0).partition("=")
+    value = value if equals else options.pop(0)
+    if name == "--region":
+        region = value
+    elif name == "--output":
+        output = value
+    elif name == "--cli-input-json":
+        given.update(json.loads(value))
+    else:
+        given[name] = value
+client = boto3.client(service, region_name=region)
+operation = client.meta.method_to_api_mapping[command.replace("-", "_")]
+shape = client.meta.service_model.operation_model(operation).input_shape
+members = {{"--" + xform_name(m, "-"): m for m in (shape.members if shape else ())}}
+try:
+    answer = getattr(client, command.replace("-", "_"))(**{{members.get(k, k): v for k, v in given.items()}})
+except ClientError as error:
+    sys.exit("\\n" + str(error))
+answer.pop("ResponseMetadata")
+assert output in (None, "json")
+if answer:
+    print(json.dumps(answer, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def iam(emulator: Emulator) -> Iterator[Any]:
+    """IAM, in an account without a password policy."""
+    client = emulator.client("iam")
+    _forget(client)
+    yield client
+    _forget(client)
+
+
+def _forget(client: Any) -> None:
+    try:
+        client.delete_account_password_policy()
+    except client.exceptions.NoSuchEntityException:
+        return
+
+
+def account(more: str = "") -> Account:
+    checked = compile_text(BASE + more)
+    assert checked.value is not None, render_all(checked.diagnostics)
+    return checked.value.accounts[0]
+
+
+def run(script: str, emulator: Emulator, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script as a person would, with `aws` and nothing of the caller's AWS set-up."""
+    aws = folder / "aws"
+    aws.write_text(AWS.format(python=sys.executable), encoding="utf-8")
+    aws.chmod(0o755)
+    environment = {**emulator.environment, "PATH": f"{folder}:{emulator.environment['PATH']}"}
+    return subprocess.run(
+        ["sh"], input=script, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def functions(script: str) -> str:
+    """The script up to its first step."""
+    return script.partition("\nwho_am_i\n")[0] + "\n"
+
+
+def set_passwords(more: str, emulator: Emulator, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the step of the password policy alone."""
+    whole = steps(account(f"passwords: {more}\n"), "acme")
+    call = next(line for line in whole.splitlines() if line.startswith("password_policy "))
+    return run(f"{functions(whole)}{call}\n", emulator, folder)
+
+
+def policy(iam: Any) -> dict[str, Any]:
+    found: dict[str, Any] = iam.get_account_password_policy()["PasswordPolicy"]
+    return found
+
+
+TOPIC = {
+    "Resources": {
+        "Topic": {
+            "Type": "AWS::SNS::Topic",
+            "Properties": {
+                "TopicName": "break-glass-alarm",
+                "Subscription": [{"Protocol": "email", "Endpoint": "security@acme.example"}],
+            },
+        }
+    }
+}
+WHOLE = {
+    "MinimumPasswordLength": 20,
+    "RequireSymbols": True,
+    "RequireNumbers": False,
+    "RequireUppercaseCharacters": True,
+    "RequireLowercaseCharacters": False,
+    "AllowUsersToChangePassword": True,
+    "MaxPasswordAge": 90,
+    "PasswordReusePrevention": 5,
+    "HardExpiry": False,
+}
+
+
+def test_absent_means_untouched(emulator: Emulator, iam: Any) -> None:
+    """Without `passwords`, and with an empty one, the script does not speak of the password policy."""
+    for more in ("", "passwords: {}\n"):
+        assert "\npassword_policy " not in steps(account(more), "acme")
+
+
+def test_a_partial_policy_over_none_loosens_nothing(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+    """IAM's own rules (8 characters, three of four kinds) hold on where the configuration says nothing."""
+    found = set_passwords("{remember: 24}", emulator, tmp_path)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert policy(iam) == {
+        "MinimumPasswordLength": 8,
+        "RequireSymbols": False,
+        "RequireNumbers": True,
+        "RequireUppercaseCharacters": True,
+        "RequireLowercaseCharacters": True,
+        "AllowUsersToChangePassword": False,
+        "ExpirePasswords": False,
+        "HardExpiry": False,
+        "PasswordReusePrevention": 24,
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "changed"),
+    [
+        ("{remember: 24}", {"PasswordReusePrevention": 24}),
+        ("{minimum_length: 14}", {"MinimumPasswordLength": 14}),
+        ("{max_age_days: 30}", {"MaxPasswordAge": 30}),
+        ("{max_age_days: null}", {"MaxPasswordAge": None, "ExpirePasswords": False}),
+        (
+            "{require: [numbers, lowercase]}",
+            {
+                "RequireNumbers": True,
+                "RequireLowercaseCharacters": True,
+                "RequireSymbols": False,
+                "RequireUppercaseCharacters": False,
+            },
+        ),
+        ("{require: []}", {"RequireSymbols": False, "RequireUppercaseCharacters": False}),
+        (
+            "{minimum_length: 14, remember: 24, max_age_days: null, require: [lowercase, uppercase, numbers, symbols]}",
+            {
+                "MinimumPasswordLength": 14,
+                "PasswordReusePrevention": 24,
+                "MaxPasswordAge": None,
+                "ExpirePasswords": False,
+                "RequireNumbers": True,
+                "RequireLowercaseCharacters": True,
+            },
+        ),
+    ],
+)
+def test_only_what_is_named_changes(
+    more: str, changed: dict[str, Any], emulator: Emulator, iam: Any, tmp_path: Path
+) -> None:
+    """A policy that is there keeps whatever the configuration does not name."""
+    iam.update_account_password_policy(**WHOLE)
+    before = policy(iam)
+    found = set_passwords(more, emulator, tmp_path)
+    assert (found.returncode, found.stderr) == (0, "")
+    wanted = {k: v for k, v in {**before, **changed}.items() if v is not None}
+    assert policy(iam) == wanted
+    assert "changed to" in found.stdout
+
+
+def test_twice_is_once(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+    """A second run finds everything as it should be, and sends nothing."""
+    more = "{minimum_length: 14, max_age_days: null, require: [symbols]}"
+    assert "changed to" in set_passwords(more, emulator, tmp_path).stdout
+    once = policy(iam)
+    again = set_passwords(more, emulator, tmp_path)
+    assert (again.returncode, again.stdout) == (0, "ok     password policy: as it should be\n")
+    assert policy(iam) == once
+
+
+def test_hard_expiry_is_kept_and_told(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+    """It is not ours to change, but it locks people out."""
+    iam.update_account_password_policy(**{**WHOLE, "HardExpiry": True})
+    found = set_passwords("{minimum_length: 14}", emulator, tmp_path)
+    assert found.returncode == 0
+    assert policy(iam)["HardExpiry"] is True
+    assert "TO DO  password policy: hard expiry is on" in found.stdout
+
+
+def test_a_setting_that_is_not_known_stops_it(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+    """An update would reset it: nothing is changed."""
+    whole = steps(account("passwords: {remember: 24}\n"), "acme")
+    iam.update_account_password_policy(**WHOLE)
+    there = json.dumps({"PasswordPolicy": {**policy(iam), "RequireEmoji": True}})
+    library = functions(whole)
+    found = run(f"{library}ask() {{ echo '{there}'; }}\npassword_policy '{{}}'\n", emulator, tmp_path)
+    assert found.returncode == 1
+    assert "RequireEmoji" in found.stderr
+    assert policy(iam)["PasswordReusePrevention"] == 5
+
+
+def test_a_refused_call_is_no_absence(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+    """Without the right to look, the script stops; it does not take 'denied' for 'nothing there'."""
+    iam.create_user(UserName="nobody")
+    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    environment = {
+        **emulator.environment,
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+    weak = Emulator(emulator.url, emulator.account, emulator.region, environment, emulator.log)
+    for more in ("passwords: {remember: 24}\n", ""):
+        found = run(steps(account(more), "acme"), weak, tmp_path)
+        assert found.returncode != 0
+        assert "AccessDenied" in found.stderr
+        assert "has no password" not in found.stdout
+    iam.delete_access_key(UserName="nobody", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName="nobody")
+
+
+def test_the_whole_script(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+    """Before the deployment, halfway, and when everything is done."""
+    script = steps(account("passwords: {minimum_length: 14}\n"), "acme")
+    first = run(script, emulator, tmp_path)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.startswith("Account 123456789012, as arn:aws:iam::123456789012:root\n")
+    topic = "arn:aws:sns:eu-west-1:123456789012:break-glass-alarm"
+    assert f"TO DO  alarm: {topic} is not there: deploy first\n" in first.stdout
+    assert re.search(r"^TO DO  trail: make one", first.stdout, re.MULTILINE)
+    for name in ("break-glass-1", "maria", "-dash"):
+        assert f"TO DO  {name}: is not there: deploy first\n" in first.stdout
+
+    cloudtrail, cloudformation = emulator.client("cloudtrail"), emulator.client("cloudformation")
+    cloudformation.create_stack(StackName="alarm", TemplateBody=json.dumps(TOPIC))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="alarm", WaiterConfig={"Delay": 1})
+    for name in ("break-glass-1", "maria", "-dash"):
+        iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName="break-glass-1")["AccessKey"]["AccessKeyId"]
+    emulator.client("s3").create_bucket(Bucket="trails", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    cloudtrail.create_trail(Name="main", S3BucketName="trails", IsMultiRegionTrail=True)
+    second = run(script, emulator, tmp_path)
+    assert (second.returncode, second.stderr) == (0, "")
+    assert "TO DO  alarm: security@acme.example has not confirmed" in second.stdout
+    assert "TO DO  alarm: b@acme.example is not subscribed" in second.stdout
+    assert "TO DO  break-glass-1: has no password" in second.stdout
+    assert "TO DO  break-glass-1: has 0 MFA devices" in second.stdout
+    assert "TO DO  break-glass-1: has an access key" in second.stdout
+    assert "TO DO  -dash: has no password" in second.stdout
+    assert "TO DO  trail: none of these is seen to log" in second.stdout
+
+    iam.delete_access_key(UserName="break-glass-1", AccessKeyId=key)
+    for name in ("break-glass-1", "maria", "-dash"):
+        iam.create_login_profile(UserName=name, Password="Not-a-real-1-password")
+    cloudtrail.start_logging(Name="main")
+    cloudtrail.put_event_selectors(
+        TrailName="main", EventSelectors=[{"ReadWriteType": "All", "IncludeManagementEvents": True}]
+    )
+    emulator.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="b@acme.example")
+    third = run(script, emulator, tmp_path)
+    assert (third.returncode, third.stderr) == (0, "")
+    assert "ok     trail: arn:aws:cloudtrail:eu-west-1:123456789012:trail/main logs\n" in third.stdout
+    assert "ok     alarm: b@acme.example hears it\n" in third.stdout
+    assert "ok     maria: has a password\n" in third.stdout
+    assert "has an access key" not in third.stdout
+    assert third.stdout.splitlines()[-1].endswith("left to do by hand.")
+
+
+def test_another_account_is_refused(emulator: Emulator, tmp_path: Path) -> None:
+    library = functions(steps(account(), "acme"))
+    found = run(f"{library}who_am_i 999988887777\necho went on\n", emulator, tmp_path)
+    assert found.returncode == 1
+    assert found.stderr == "error: this is account 123456789012; these steps are for 999988887777\n"
+    assert "went on" not in found.stdout
+
+
+def test_the_script_is_the_same_whatever_the_order() -> None:
+    """Order means nothing, and no absent key is named."""
+    one = account("passwords: {minimum_length: 14, require: [symbols, lowercase]}\n")
+    two = account("passwords: {require: [lowercase, symbols], minimum_length: 14}\n")
+    assert steps(one, "acme") == steps(two, "acme")
+    assert set(named_settings(one.passwords)) == {
+        "MinimumPasswordLength",
+        "RequireLowercaseCharacters",
+        "RequireNumbers",
+        "RequireSymbols",
+        "RequireUppercaseCharacters",
+    }
+    assert named_settings(account().passwords) == {}
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """`dutybound steps` prints what `sh` takes; a broken configuration prints no script."""
+    command = [sys.executable, "-c", "from dutybound.cli import main; main()", "steps"]
+    good = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert good.stdout.startswith("#!/bin/sh\n")
+    assert subprocess.run(["sh", "-n"], input=good.stdout, text=True, check=False).returncode == 0
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("version: 1\npasswords: {minimum_length: 5}\n", encoding="utf-8")
+    bad = subprocess.run([*command, str(broken)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert "error[invalid-value]" in bad.stderr
