@@ -25,13 +25,11 @@ from dutybound.diagnostic import Diagnostic
 from dutybound.evaluate import Judge, Request, policies_of
 from dutybound.mfa import mfa_policy
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Principal, Statement, minified
+from dutybound.quotas import quota
 
-PATTERN_SIZE = 2048
-"""Characters of an event pattern (EventBridge User Guide, "Amazon EventBridge quotas")."""
-TRUST_SIZE = 2048
-"""Characters of a role's trust policy that no account has to ask for (IAM User Guide, "IAM and AWS STS quotas")."""
-REFERENCES = 60
-"""Dynamic references in one template (CloudFormation User Guide, "Understand CloudFormation quotas")."""
+PATTERN_SIZE = quota("event-pattern-size").value
+TRUST_SIZE = quota("trust-policy-size").value
+REFERENCES = quota("dynamic-references-per-stack").value
 SECRET_POLICY_SIZE = 20_480
 """Characters of a secret's resource policy (Secrets Manager User Guide, "AWS Secrets Manager quotas")."""
 SESSION_SECONDS = 3600

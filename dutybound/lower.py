@@ -36,21 +36,20 @@ from dutybound.grant import Access, duty_access, example_use
 from dutybound.issuer import identities, identity_providers
 from dutybound.mfa import mfa_policy, people_boundary
 from dutybound.never import never
-from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack
+from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack, sizes_by_duty
 from dutybound.policy import Origin, Policy, Statement, minified
+from dutybound.quotas import quota
 from dutybound.read import Reading
 from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
 from dutybound.waiver import Held, settled
 from dutybound.when import after_end, before_end
 
-RESOURCES_PER_STACK = 500
-"""CloudFormation User Guide, "Understand CloudFormation quotas"."""
+RESOURCES_PER_STACK = quota("resources-per-stack").value
 FOR_PEOPLE, FOR_ROLES = "guardrails-people", "guardrails-roles"
 """Two policies, since the stacks of teams and of roles stand alone; a group or role holds one of them."""
 PEOPLE_BOUNDARY = "people-boundary"
-POLICIES_PER_ROLE = 10
-"""Managed policies per role that no account has to ask for; sources differ on whether the default is 10 or 20."""
-SHORTEST_SESSION, LONGEST_SESSION = 3600, 43200
+POLICIES_PER_ROLE = quota("managed-policies-per-role").value
+SHORTEST_SESSION, LONGEST_SESSION = quota("role-session-duration").value, quota("role-session-duration").maximum
 
 
 def lower(reading: Reading, environment: str | None = None, today: date | None = None) -> Checked[Baseline]:
@@ -356,11 +355,8 @@ class _Lowering:
     ) -> list[ManagedPolicy]:
         packed = pack(statements, most)
         if packed is None:
-            sizes: Counter[str] = Counter()
-            for statement in statements:
-                for origin in statement.origins[:1]:
-                    sizes[origin.duty] += len(minified(statement.document()))
-            largest = ", ".join(f"{duty} {size:,}" for duty, size in sizes.most_common(5))
+            dearest = sizes_by_duty(statements)[:5]
+            largest = ", ".join(f"{duty} {size:,}" for duty, size in dearest)
             message = f"{who} needs more than the {most} policies of {POLICY_SIZE:,} characters that IAM leaves for it"
             notes = (f"its largest duties, in characters: {largest}",)
             hint = "split it in two, or give it narrower duties"
@@ -466,7 +462,20 @@ def _distinct(statements: Iterable[Statement]) -> list[Statement]:
         there = merged.get(statement)
         merged[statement] = replace(statement, origins=there.origins + statement.origins) if there else statement
     shared = Counter(s.sid for s in merged)
-    return [s if shared[s.sid] == 1 else replace(s, sid=f"{s.sid}{_digest(s)}") for s in merged.values()]
+    # By where and when it holds, so that an action more or less changes no Sid; by everything where that is the same.
+    places = Counter((s.sid, _digest(_where(s))) for s in merged)
+    out = []
+    for statement in merged.values():
+        sid, place = statement.sid, _where(statement)
+        if shared[sid] > 1:
+            told_by = place if places[sid, _digest(place)] == 1 else statement
+            statement = replace(statement, sid=f"{sid}{_digest(told_by)}")
+        out.append(statement)
+    return out
+
+
+def _where(statement: Statement) -> Statement:
+    return replace(statement, actions=(), not_actions=())
 
 
 def _digest(statement: Statement) -> str:

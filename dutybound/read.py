@@ -56,14 +56,13 @@ from dutybound.config import (
     parameters_in,
 )
 from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
+from dutybound.quotas import quota
 from dutybound.source import Fields, Items, described
 
 M = TypeVar("M", bound=Model)
 Loc: TypeAlias = tuple[str | int, ...]
-GROUPS_PER_USER = 10
-"""IAM User Guide, "IAM and AWS STS quotas": groups an IAM user can be a member of."""
-TAGS_PER_USER = 50
-"""The same page: tags of an IAM user."""
+GROUPS_PER_USER = quota("groups-per-user").value
+TAGS_PER_USER = quota("tags-per-user").value
 RESERVED_GROUP = "break-glass"
 RESERVED_ROLES = ("break-glass", "break-glass-alarm")
 _ROUNDS = 25

@@ -31,9 +31,9 @@ from dutybound.config import (
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.issuer import Identities, identities, stranger_errors
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Principal, Statement
+from dutybound.quotas import quota
 
-TRUST_SIZE = 2048
-"""Characters of a trust policy that no account has to ask for (IAM User Guide, "IAM and AWS STS quotas")."""
+TRUST_SIZE = quota("trust-policy-size").value
 SWITCHED_NAME = 64
 """Characters of path and name together for a role that people switch to in the console (the same page)."""
 PATH = "/roles/"
