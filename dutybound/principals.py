@@ -97,7 +97,9 @@ def _named(kind: str, value: str, who: Caller) -> Named:
     meant = caller(value)
     if who.account and meant.kind == "root" and meant.account == who.account:
         return Named.DIRECTLY if who.kind == "root" else Named.ACCOUNT
-    if who.kind == "outside" or meant.account != who.account:
+    if who.kind == "outside":  # such as the origin access identity of a distribution, which has an ARN
+        return Named.DIRECTLY if value == who.text else Named.NOT
+    if meant.account != who.account:
         return Named.NOT
     if who.kind in ("role", "session") and meant.kind == "role":
         return Named.ENTITY if meant.name == who.name else Named.NOT

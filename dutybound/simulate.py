@@ -54,7 +54,15 @@ def resource_policy(document: object, at: str) -> Policy:
     for i, statement in enumerate(policy.statements):
         if not statement.principals and not statement.not_principals:
             raise BadLine(f"{at}.Statement[{i}] has neither Principal nor NotPrincipal")
+        for who in (*statement.principals, *statement.not_principals):
+            for value in who.values if who.kind == "AWS" else ():
+                if not _NAMED.fullmatch(value) or ":group/" in value:
+                    raise BadLine(f"{at}.Statement[{i}]: {quoted(value)} is nobody that a policy can name")
     return policy
+
+
+_NAMED = re.compile(r"\*|\d{12}|arn:.+|A[A-Z0-9]{15,}")
+"""An AWS principal: everybody, an account, an ARN, or the id that is left of one that was deleted."""
 
 
 def rcp(document: object, at: str) -> Policy:
