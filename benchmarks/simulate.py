@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dutybound.batch import Batch
+from dutybound.batch import Batch, lines_of
 
 ACCOUNT = "111122223333"
 SERVICES = ("s3", "ec2", "sqs", "sns", "dynamodb", "lambda", "logs", "iam", "kms", "events")
@@ -100,7 +100,7 @@ def measure(name: str, size: int, principals: int, count: int) -> None:
             return
         before, half = time.process_time(), 0.0
         with path.open("rb") as file, Path(os.devnull).open("w", encoding="utf-8") as sink:
-            for number, (answer, _) in enumerate(Batch().answers(file)):
+            for number, (answer, _) in enumerate(Batch().answers(lines_of(file))):
                 sink.write(answer)
                 if number == count // 2:
                     half = _memory()

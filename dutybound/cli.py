@@ -255,11 +255,11 @@ _POLICY_OPTIONS = ("identity", "groups", "boundary", "session", "resource_policy
 
 
 def _batch(lines: BinaryIO) -> None:
-    from dutybound.batch import Batch
+    from dutybound.batch import Batch, lines_of
 
     good = True
     out: list[str] = []
-    for text, judged in Batch().answers(lines):
+    for text, judged in Batch().answers(lines_of(lines)):
         good = good and judged
         out.append(text)
         if len(out) == 512:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dutybound.batch import Batch, Kept
+from dutybound.batch import Batch, Kept, lines_of
 from dutybound.simulate import POLICY_FIELDS
 from tests.conftest import ROOT
 from tests.test_cli import COMMAND, run
@@ -102,6 +103,10 @@ def test_bad_lines(line: str | bytes, why: str) -> None:
     assert before["decision"] == after["decision"] == "allowed"
     assert bad["line"] == 2
     assert why in bad["error"]
+
+
+def test_lines_of_what_is_no_file() -> None:
+    assert list(lines_of(io.BytesIO(b"a\nb"))) == [b"a\n", b"b"]
 
 
 def test_a_bad_line_makes_the_batch_exit_with_1(tmp_path: Path) -> None:
