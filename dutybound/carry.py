@@ -88,7 +88,7 @@ def _policy(document: object) -> Policy:
         policy = parse(document)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NotCarried(f"this is not an IAM policy: {error}") from None
-    if any(s.principals for s in policy.statements):
+    if any(s.principals or s.not_principals for s in policy.statements):
         raise NotCarried("a statement names a Principal: this is the policy of a resource or the trust of a role")
     if not policy.statements:
         raise NotCarried("the policy holds no statement")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -213,6 +213,84 @@ def schema() -> None:
     from dutybound.read import library
 
     click.echo(json.dumps(configuration_schema(library()), indent=2, ensure_ascii=False))
+
+
+_FILE = click.File("r", encoding="utf-8")
+
+
+@cli.command()
+@click.argument("lines", default="-", type=click.File("rb"))
+@click.option("--batch", is_flag=True, help="Read one request a line from LINES (or stdin), write one answer a line.")
+@click.option("--policy", "identity", type=_FILE, multiple=True, help="A policy of the principal; may be repeated.")
+@click.option("--group", "groups", type=_FILE, multiple=True, help="The policy of a group, or a list of them.")
+@click.option("--boundary", type=_FILE, help="The principal's permissions boundary.")
+@click.option("--session", type=_FILE, help="The policy that the session was made with.")
+@click.option("--resource-policy", type=_FILE, help="The policy of the resource, or the trust policy of the role.")
+@click.option("--scp", "scps", type=_FILE, multiple=True, help="The SCPs of one level, from the root down.")
+@click.option("--rcp", "rcps", type=_FILE, multiple=True, help="The RCPs of one level, from the root down.")
+@click.option("--principal", help="Who asks: an ARN, a service, '*' for a caller without credentials.")
+@click.option("--action", help="What they want to do, such as s3:GetObject.")
+@click.option("--resource", default="*", show_default=True, help="On what: an ARN.")
+@click.option("--with", "context", multiple=True, metavar="KEY=VALUE", help="A condition key; repeat it for a list.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How one answer is written."
+)
+def simulate(lines: BinaryIO, batch: bool, **given: Any) -> None:
+    """Judge a request against raw policies, as AWS would.
+
+    Exits with 0 if it is allowed, 1 if it is denied, unknown or a policy is refused. A batch exits with 0 if every
+    line could be judged.
+    """
+    if batch:
+        if any(given[option] for option in ("action", "principal", "context", *_POLICY_OPTIONS)):
+            raise click.UsageError("--batch takes its policies and requests from the lines")
+        _batch(lines)
+    elif given["action"] is None:
+        raise click.UsageError("give --action, or --batch")
+    else:
+        _simulate_one(given)
+
+
+_POLICY_OPTIONS = ("identity", "groups", "boundary", "session", "resource_policy", "scps", "rcps")
+
+
+def _batch(lines: BinaryIO) -> None:
+    from dutybound.batch import Batch, lines_of
+
+    good = True
+    out: list[str] = []
+    for text, judged in Batch().answers(lines_of(lines)):
+        good = good and judged
+        out.append(text)
+        if len(out) == 512:
+            click.echo("\n".join(out))
+            out.clear()
+    if out:
+        click.echo("\n".join(out))
+    if not good:
+        raise SystemExit(FINDINGS)
+
+
+def _simulate_one(given: dict[str, Any]) -> None:
+    from dutybound.simulate import BadLine, answer, one
+
+    context: dict[str, list[str]] = {}
+    for pair in given["context"]:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise click.UsageError(f"--with takes KEY=VALUE, not {pair}")
+        context.setdefault(key, []).append(value)
+    try:
+        files = {o: given[o] if isinstance(given[o], tuple) else (given[o],) for o in _POLICY_OPTIONS if given[o]}
+        texts = {option: [(file.name, file.read()) for file in opened] for option, opened in files.items()}
+        answered = one(texts, {**{k: given[k] for k in ("principal", "action", "resource")}, "context": context})
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"a policy is not UTF-8: {error.reason}") from None
+    except BadLine as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(answer(answered.decision) if given["form"] == "json" else answered.text())
+    if answered.decision.outcome != "allowed":
+        raise SystemExit(FINDINGS)
 
 
 def _colour(stream: Any) -> bool:

@@ -1,39 +1,73 @@
 """decide(request, policies) -> Decision: what IAM would answer, and never a guess.
 
-One account, identity policies: an explicit deny wins, then an allow, then the implicit deny. Whatever the judge does
-not know (an operator, a multi-valued key without a set operator, a trust policy) makes the answer 'unknown', which its
-callers treat as a failure. Sources: IAM User Guide, "Policy evaluation logic", "IAM JSON policy elements: Condition
-operators", "Set operators for multi-valued context keys", "IAM policy elements: Variables and tags".
+An explicit deny wins; then every level that limits must allow, and a policy that grants; what nothing allows is
+denied. `Policies` holds all that AWS looks at: identity policies, boundary, session policy, resource or trust policy,
+SCPs and RCPs. Whatever the judge does not know (an operator, a multi-valued key without a set operator, a trust policy
+that is not given) makes the answer 'unknown', which its callers treat as a failure.
+
+Sources: IAM User Guide, "Policy evaluation logic", "How AWS enforcement code logic evaluates requests to allow or deny
+access", "Policy evaluation for requests within a single account", "Cross-account policy evaluation logic", "Permissions
+boundaries for IAM entities", "AWS JSON policy elements: Principal"; Organizations User Guide, "SCP evaluation" and "RCP
+evaluation"; KMS Developer Guide, "Key policies in AWS KMS".
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Literal
+from enum import IntEnum
+from typing import Literal, NamedTuple
 
 from dutybound.baseline import Account, Group, Role
+from dutybound.conditions import Keys, Match, Test, Unknown, Values, like, prepare
 from dutybound.managed import managed_policy
-from dutybound.policy import LITERAL, Condition, Policy, Statement, filled, glob
+from dutybound.policy import VERSION, Policy, Statement, filled, glob
+from dutybound.principals import Caller, CallerKind, Named, caller, named, spared
 
 Outcome = Literal["allowed", "denied", "unknown"]
-Values = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One call: who (ARN), which action on which resource (ARN or `*`), and the condition keys that hold.
 
-    A key that is absent from `context` is absent from the request. Keys are compared without case.
+    A key that is absent from `context` is absent from the request. Keys are compared without case. Besides ARNs, a
+    principal can be a service (`lambda.amazonaws.com`), an identity provider, `*` for a caller without credentials, or
+    empty where nothing depends on who calls.
     """
 
     principal: str
     action: str
     resource: str
     context: Mapping[str, str | Values] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """Everything that decides over one principal and one resource.
+
+    `groups` holds the policies of each group; `scps` those of each level from the root to the principal's account, and
+    `rcps` those down to the resource's account. None says that there is no such policy: no boundary, no organization,
+    or a principal that it does not apply to (SCPs and RCPs spare the management account).
+    """
+
+    identity: tuple[Policy, ...] = ()
+    groups: tuple[tuple[Policy, ...], ...] = ()
+    boundary: Policy | None = None
+    session: Policy | None = None
+    resource: Policy | None = None
+    scps: tuple[tuple[Policy, ...], ...] | None = None
+    rcps: tuple[tuple[Policy, ...], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a deciding statement stands: the policy ('identity[0]', 'scps[1][0]') and its index there, from 0."""
+
+    policy: str
+    index: int
+    statement: Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,56 +78,468 @@ class Decision:
     because: tuple[Statement, ...] = ()
     reason: str = ""
     """Why the answer is unknown."""
+    places: tuple[Place, ...] = ()
+    """Where the statements of `because` stand, one for one."""
+    silent: tuple[str, ...] = ()
+    """For an implicit deny the levels that did not allow: 'identity', 'boundary', 'scp level 2', 'trust policy' …"""
 
 
-def decide(request: Request, policies: Iterable[Policy]) -> Decision:
-    """Judge one request against the identity policies of its principal."""
+def decide(request: Request, policies: Policies | Iterable[Policy]) -> Decision:
+    """Judge one request. Policies in a row are the identity policies of its principal, judged alone (see Judge)."""
     return Judge(policies).decide(request)
 
 
-class Judge:
-    """The policies of one principal, prepared for many requests."""
+class Yes(IntEnum):
+    """A level's answer. All of several levels is their minimum, any of them the maximum."""
 
-    def __init__(self, policies: Iterable[Policy]) -> None:
-        """Take all identity policies of the principal; their order does not matter."""
-        self._statements = [(s, _Actions(s)) for policy in policies for s in policy.statements]
-        self._by_action: dict[str, list[Statement]] = {}
+    NO = 0
+    UNKNOWN = 1
+    YES = 2
+
+
+_NO, _MAYBE, _YES = Yes
+
+_IDENTITY, _BOUNDARY, _SESSION, _RESOURCE, _ORGANIZATION = range(5)
+"""Levels; SCPs and then RCPs follow from `_ORGANIZATION` on, one number for each of their levels."""
+_LINKED_ROLE = re.compile(r"arn:[^:]*:iam::\d*:role/aws-service-role/.*")
+_ROLE = re.compile(r"arn:[^:]*:iam::\d*:role/.+", re.DOTALL)
+_KEY = re.compile(r"arn:[^:]*:kms:[^:]*:\d*:key/.+", re.DOTALL)
+_OWNER = re.compile(r"arn:[^:]*:[^:]*:[^:]*:(\d+):")
+_MOST_ACTIONS = 1024
+"""Actions that a judge keeps prepared at a time, so that its memory stays bounded whatever it is asked."""
+
+
+class Judge:
+    """The policies over one principal, prepared for many requests.
+
+    Policies in a row are identity policies, judged alone: what they say of a request, whoever owns the resource and
+    whatever its own policy says. `Policies` are judged together, as AWS does.
+    """
+
+    def __init__(self, policies: Policies | Iterable[Policy]) -> None:
+        """Take all policies; the order of policies and statements within a level does not matter."""
+        self._alone = not isinstance(policies, Policies)
+        self._all = policies if isinstance(policies, Policies) else Policies(identity=tuple(policies))
+        self._scps = range(_ORGANIZATION, _ORGANIZATION + len(self._all.scps or ()))
+        self._rcps = range(self._scps.stop, self._scps.stop + len(self._all.rcps or ()))
+        self._index = _Index(
+            [
+                _Prepared(number, level, Place(name, index, statement), policy.version == VERSION)
+                for number, (level, name, policy, index, statement) in enumerate(_listed(self._all))
+            ]
+        )
+        self._verdicts: dict[tuple[object, ...], _Verdict] = {}
+        # RCPFullAWSAccess is attached everywhere and cannot be detached (Organizations User Guide, "RCP evaluation"):
+        # a level of RCPs that only denies is read as having it, and narrows nothing beyond its denies.
+        self._narrowing = [
+            *self._scps,
+            *(
+                level
+                for level, rcps in zip(self._rcps, self._all.rcps or (), strict=True)
+                if any(s.effect == "Allow" for policy in rcps for s in policy.statements)
+            ),
+        ]
+
+    def naming(self, action: str) -> list[Statement]:
+        """The statements that speak of an action, whatever the resource and the conditions."""
+        return [prepared.place.statement for prepared in self._index.speaking(action.lower()).statements]
 
     def decide(self, request: Request) -> Decision:
         """Judge one request."""
         keys = {k.lower(): (v,) if isinstance(v, str) else tuple(v) for k, v in request.context.items()}
-        allows: list[Statement] = []
-        denies: list[Statement] = []
-        doubts: list[tuple[Statement, str]] = []
-        for statement in self.naming(request.action):
-            try:
-                if _applies(statement, request, keys):
-                    (denies if statement.effect == "Deny" else allows).append(statement)
-            except _Unknown as unknown:
-                doubts.append((statement, str(unknown)))
-        if denies:
-            return Decision("denied", tuple(denies))
-        in_the_way = [d for d in doubts if d[0].effect == "Deny" or not allows]
-        if in_the_way and (allows or any(s.effect == "Allow" for s, _ in in_the_way)):
-            return Decision("unknown", tuple(s for s, _ in in_the_way), in_the_way[0][1])
-        return Decision("allowed", tuple(allows)) if allows else Decision("denied")
+        who = caller("" if self._alone else request.principal)
+        skipped = self._skipped(who, keys)
+        found = self._gather(request, keys, who, skipped)
+        if found.denies:
+            return _decision("denied", found.denies)
+        own = _own_policy(request)
+        verdict = self._verdict(_Standing(who.kind, skipped, self._case(request, keys, who), own), found)
+        if verdict.granted is _NO:
+            return Decision("denied", silent=verdict.silent)
+        if verdict.granted is _YES and not any(prepared.denies for prepared, _ in found.doubts):
+            level = _RESOURCE if verdict.by_resource_alone else _IDENTITY
+            return _decision("allowed", [p for p in found.allows if p.level >= level])
+        settled = {prepared.level for prepared in found.allows if prepared.level != _RESOURCE}
+        doubts = [d for d in found.doubts if d[0].denies or (verdict.granted is _MAYBE and d[0].level not in settled)]
+        reason = doubts[0][1] if doubts else f"the {own} is not given, and it must allow as well"
+        return _decision("unknown", [prepared for prepared, _ in doubts], reason)
 
-    def naming(self, action: str) -> list[Statement]:
-        """The statements that speak of an action, whatever the resource and the conditions."""
-        folded = action.lower()
-        if folded not in self._by_action:
-            self._by_action[folded] = [s for s, actions in self._statements if actions.match(folded)]
-        return self._by_action[folded]
+    def _gather(self, request: Request, keys: Keys, who: Caller, skipped: Sequence[int]) -> _Found:
+        """Every statement that speaks of the request, and those that may."""
+        denies: list[_Prepared] = []
+        allows: list[_Prepared] = []
+        doubts: list[tuple[_Prepared, str]] = []
+        namings: set[Named] = set()
+        for prepared, doubt in self._index.speaking(request.action.lower()).on(request.resource, keys):
+            if prepared.level in skipped:
+                continue
+            naming = Named.DIRECTLY
+            try:
+                if not prepared.plain:
+                    naming = self._naming(prepared, who)
+            except Unknown as unknown:
+                doubt = unknown
+            try:
+                if naming is Named.NOT or not prepared.holds(request.resource, keys):
+                    continue
+            except Unknown as unknown:
+                doubt = unknown
+            if doubt is not None:
+                doubts.append((prepared, str(doubt)))
+                continue
+            if prepared.denies:
+                denies.append(prepared)
+            else:
+                allows.append(prepared)
+                if prepared.level == _RESOURCE:
+                    namings.add(naming)
+        return _Found(denies, allows, doubts, namings)
+
+    def _skipped(self, who: Caller, keys: Keys) -> tuple[int, ...]:
+        """The levels that do not apply to a principal.
+
+        SCPs are for the users, roles and root of their account; neither they nor RCPs limit a service-linked role. The
+        root user has no policies of its own, services and identity providers none in IAM.
+        """
+        if self._alone or who.kind in ("user", "federated", "unnamed"):
+            return ()
+        # The ARN of a session does not tell the path of its role, aws:PrincipalArn does.
+        if any(map(_LINKED_ROLE.fullmatch, (who.text, *keys.get("aws:principalarn", ())))):
+            return tuple(range(_ORGANIZATION, self._rcps.stop))
+        if who.kind == "root":
+            return (_IDENTITY, _BOUNDARY, _SESSION)
+        return () if who.inside else (_IDENTITY, _BOUNDARY, _SESSION, *self._scps)
+
+    def _naming(self, prepared: _Prepared, who: Caller) -> Named:
+        statement = prepared.place.statement
+        if prepared.level < _RESOURCE or prepared.level in self._scps:
+            raise Unknown("a policy of an identity or of an organization names a principal")
+        if not statement.not_principals:
+            return named(statement.principals, who)
+        if not prepared.denies:
+            raise Unknown("AWS does not support NotPrincipal in a statement that allows")
+        if self._all.boundary is not None and who.kind in ("user", "role", "session"):
+            return Named.DIRECTLY  # such a statement denies whoever has a boundary, named or not (NotPrincipal)
+        return Named.NOT if spared(statement.not_principals, who) else Named.DIRECTLY
+
+    def _verdict(self, standing: _Standing, found: _Found) -> _Verdict:
+        """What follows from the levels that allow a request that nothing denies. It is worked out once."""
+        allowing = frozenset([prepared.level for prepared in found.allows])
+        doubted = frozenset([prepared.level for prepared, _ in found.doubts if not prepared.denies])
+        key = (standing, allowing, doubted, frozenset(found.named))
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            answers = self._answers(standing, allowing, doubted, found.named)
+            verdict = _Verdict(answers.granted, answers.silent, answers.by_resource_alone)
+            if len(self._verdicts) >= _MOST_ACTIONS:
+                self._verdicts.clear()
+            self._verdicts[key] = verdict
+        return verdict
+
+    def _answers(
+        self, standing: _Standing, allowing: frozenset[int], doubted: frozenset[int], namings: set[Named]
+    ) -> _Answers:
+        kind, skipped = standing.kind, standing.skipped
+
+        def level(number: int) -> Yes:
+            return _YES if number in allowing else _MAYBE if number in doubted else _NO
+
+        def naming(how: Named) -> Yes:
+            return _YES if how in namings else _MAYBE if _RESOURCE in doubted else _NO
+
+        session = _YES
+        if _SESSION not in skipped:
+            if self._all.session is not None:
+                session = level(_SESSION)
+            elif kind == "federated":
+                session = _NO  # without a session policy a federated session has no permissions of its own
+        return _Answers(
+            identity=_YES if kind == "root" else level(_IDENTITY) if _IDENTITY not in skipped else _NO,
+            boundary=_YES if self._all.boundary is None or _BOUNDARY in skipped else level(_BOUNDARY),
+            session=session,
+            directly=naming(Named.DIRECTLY),
+            entity=naming(Named.ENTITY),
+            account=naming(Named.ACCOUNT),
+            organization=[(n, level(n)) for n in self._narrowing if n not in skipped],
+            own=standing.own,
+            own_given=self._all.resource is not None,
+            case=standing.case,
+            first_rcp=self._rcps.start,
+        )
+
+    def _case(self, request: Request, keys: Keys, who: Caller) -> _Case:
+        if self._alone:
+            return "alone"
+        if not who.inside:
+            return "outside"
+        if who.kind == "root" and request.action.lower() == "sts:assumerole":
+            return "root assumes"
+        return "same account" if _same_account(request, keys, who) else "across accounts"
+
+
+class _Found(NamedTuple):
+    """The statements that speak of a request, and those that may."""
+
+    denies: list[_Prepared]
+    allows: list[_Prepared]
+    doubts: list[tuple[_Prepared, str]]
+    named: set[Named]
+    """How the allowing statements of the resource policy name the caller."""
+
+
+_Case = Literal["alone", "outside", "root assumes", "same account", "across accounts"]
+
+
+class _Standing(NamedTuple):
+    """What of a request decides which levels count, besides what they say."""
+
+    kind: CallerKind
+    skipped: tuple[int, ...]
+    case: _Case
+    own: str
+    """The policy that must allow on its own side: 'trust policy', 'key policy' or nothing."""
+
+
+class _Verdict(NamedTuple):
+    """Whether all levels together allow, which do not, and whether the resource policy allows on its own."""
+
+    granted: Yes
+    silent: tuple[str, ...]
+    by_resource_alone: bool
+
+
+class _Answers(NamedTuple):
+    """What each level answers, denies aside, and what follows."""
+
+    identity: Yes
+    boundary: Yes
+    session: Yes
+    directly: Yes
+    entity: Yes
+    account: Yes
+    organization: list[tuple[int, Yes]]
+    own: str
+    own_given: bool
+    case: _Case
+    first_rcp: int
+
+    @property
+    def granted(self) -> Yes:
+        """Whether all levels together allow."""
+        grant = self._grant
+        for _, answer in self.organization:
+            if answer < grant:
+                grant = answer
+        return grant
+
+    @property
+    def _grant(self) -> Yes:
+        if self.case == "alone":
+            return self.identity
+        if self.case == "outside":
+            return self.directly
+        if self.case == "root assumes":  # STS API Reference, "AssumeRole": root cannot, whatever is allowed
+            return _NO
+        if self.case == "across accounts":
+            return min(self._shared, self.identity, self.boundary, self.session)
+        if self.own and not self.own_given:
+            return _MAYBE
+        return max(self.directly, min(self._limited, self.boundary, self.session))
+
+    @property
+    def _shared(self) -> Yes:
+        return max(self.directly, self.entity, self.account)
+
+    @property
+    def _limited(self) -> Yes:
+        """The grant that boundary and session policy limit: by the identity, or to the role behind the session."""
+        return max(self.entity, min(self.account, self.identity) if self.own else self.identity)
+
+    @property
+    def by_resource_alone(self) -> bool:
+        """Whether identity policy, boundary and session policy took no part in an allow."""
+        if self.case == "outside":
+            return True
+        within = min(self._limited, self.boundary, self.session)
+        return self.case == "same account" and self.directly is _YES and within is not _YES
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The levels that did not allow."""
+        names = [_level_name(number, self.first_rcp) for number, answer in self.organization if answer is _NO]
+        if self._grant is not _NO:
+            return tuple(names)
+        of_resource = (self.own or "resource policy", self._shared)
+        of_identity = ("identity", max(self.identity, self.entity))
+        limits = (("boundary", self.boundary), ("session", self.session))
+        needed: tuple[tuple[str, Yes], ...]
+        match self.case:
+            case "alone":
+                needed = (of_identity,)
+            case "outside":
+                needed = (of_resource,)
+            case "root assumes":
+                needed = (("root user", _NO),)
+            case "across accounts":
+                needed = (of_resource, ("identity", self.identity), *limits)
+            case "same account":
+                needed = ((of_resource,) if self.own else ()) + (of_identity, *limits)
+        return (*names, *(name for name, answer in needed if answer is _NO))
+
+
+def _level_name(number: int, first_rcp: int) -> str:
+    if number < first_rcp:
+        return f"scp level {number - _ORGANIZATION + 1}"
+    return f"rcp level {number - first_rcp + 1}"
+
+
+def _decision(outcome: Outcome, prepared: list[_Prepared], reason: str = "") -> Decision:
+    places = tuple(p.place for p in sorted(prepared, key=lambda p: p.number))
+    return Decision(outcome, tuple(p.statement for p in places), reason, places)
+
+
+def _own_policy(request: Request) -> str:
+    """The policy that must allow on its own side, or nothing: a role's trust policy, a key's policy."""
+    service = request.action[:4].lower()
+    if service == "sts:" and _ROLE.fullmatch(request.resource):
+        return "trust policy"
+    return "key policy" if service == "kms:" and _KEY.fullmatch(request.resource) else ""
+
+
+def _same_account(request: Request, keys: Keys, who: Caller) -> bool:
+    """Whether principal and resource are of one account; a resource that names none is taken to be of the caller's."""
+    found = _OWNER.match(request.resource)
+    owners = keys.get("aws:resourceaccount") or ((found[1],) if found else ())
+    return not who.account or not owners or who.account in owners
+
+
+def _listed(policies: Policies) -> Iterator[tuple[int, str, Policy, int, Statement]]:
+    """Every statement with its level and the name of its policy."""
+    named_: list[tuple[int, str, Policy]] = [(_IDENTITY, f"identity[{i}]", p) for i, p in enumerate(policies.identity)]
+    for i, group in enumerate(policies.groups):
+        for j, policy in enumerate(group):
+            named_.append((_IDENTITY, f"groups[{i}]" + (f"[{j}]" if len(group) > 1 else ""), policy))
+    for level, name, single in (
+        (_BOUNDARY, "boundary", policies.boundary),
+        (_SESSION, "session", policies.session),
+        (_RESOURCE, "resource_policy", policies.resource),
+    ):
+        if single is not None:
+            named_.append((level, name, single))
+    level = _ORGANIZATION
+    for name, levels in (("scps", policies.scps or ()), ("rcps", policies.rcps or ())):
+        for i, attached in enumerate(levels):
+            named_ += [(level, f"{name}[{i}][{j}]", policy) for j, policy in enumerate(attached)]
+            level += 1
+    for number, name, policy in named_:
+        for index, statement in enumerate(policy.statements):
+            yield number, name, policy, index, statement
+
+
+# --- finding the statements that speak of a request -----------------------------------------------------------------
+
+
+class _Prepared:
+    """A statement, with what it takes to compare it; conditions and resources are prepared when first asked for."""
+
+    __slots__ = ("_not_resources", "_resources", "_tests", "denies", "level", "number", "place", "plain", "variables")
+
+    def __init__(self, number: int, level: int, place: Place, variables: bool) -> None:
+        self.number, self.level, self.place, self.variables = number, level, place, variables
+        self.denies = place.statement.effect == "Deny"
+        self.plain = level != _RESOURCE and not place.statement.principals and not place.statement.not_principals
+        self._tests: tuple[Test, ...] | None = None
+        self._not_resources: tuple[Match, ...] = ()
+        self._resources: tuple[tuple[str, Match | None], ...] | None = None
+
+    @property
+    def resources(self) -> tuple[tuple[str, Match | None], ...]:
+        """The Resource patterns: the text before the first wildcard, and what the whole must match; None: nothing."""
+        if self._resources is None:
+            self._resources = tuple(self._split(resource) for resource in self.place.statement.resources)
+        return self._resources
+
+    def _split(self, resource: str) -> tuple[str, Match | None]:
+        start = (_WILD if self.variables else _STAR).split(resource, maxsplit=1)[0]
+        if resource == f"{start}*":
+            return start, None
+        return start, like(resource, self.variables)
+
+    def holds(self, resource: str, keys: Keys) -> bool:
+        """Whether NotResource and the conditions hold. Raises Unknown."""
+        if self._tests is None:
+            statement = self.place.statement
+            self._not_resources = tuple(like(r, self.variables) for r in statement.not_resources)
+            self._tests = tuple(prepare(c, not self.denies, self.variables) for c in statement.conditions)
+        doubt: Unknown | None = None
+        for match in self._not_resources:
+            try:
+                if match(resource, keys):
+                    return False
+            except Unknown as unknown:
+                doubt = unknown
+        for test in self._tests:
+            try:
+                if not test(keys):
+                    return False
+            except Unknown as unknown:
+                doubt = doubt or unknown
+        if doubt is not None:
+            raise doubt
+        return True
+
+
+_STAR, _WILD = re.compile(r"[*?]"), re.compile(r"[*?]|\$\{")
+
+
+class _Index:
+    """The statements by the actions that they speak of, and by action once it was asked for."""
+
+    def __init__(self, statements: list[_Prepared]) -> None:
+        self._by_name: dict[str, list[_Prepared]] = {}
+        self._by_service: dict[str, list[tuple[_Prepared, re.Pattern[str]]]] = {}
+        """Patterns under their service; under no service those that can speak of any."""
+        self._negated: list[tuple[_Prepared, _Actions]] = []
+        self._speaking: dict[str, _Speaking] = {}
+        self._same: dict[tuple[int, ...], _Speaking] = {}
+        """The same by the statements: most actions are spoken of by the same few."""
+        for prepared in statements:
+            statement = prepared.place.statement
+            actions = _Actions(statement.actions or statement.not_actions)
+            if not statement.actions:
+                self._negated.append((prepared, actions))
+                continue
+            for name in actions.names:
+                self._by_name.setdefault(name, []).append(prepared)
+            for service, patterns in actions.patterns.items():
+                self._by_service.setdefault(service, []).extend((prepared, pattern) for pattern in patterns)
+
+    def speaking(self, action: str) -> _Speaking:
+        """The statements that speak of an action, given in small letters."""
+        found = self._speaking.get(action)
+        if found is None:
+            chosen = {p.number: p for p in self._by_name.get(action, ())}
+            for service in (action.partition(":")[0], ""):
+                chosen |= {p.number: p for p, pattern in self._by_service.get(service, ()) if pattern.fullmatch(action)}
+            chosen |= {p.number: p for p, actions in self._negated if not actions.match(action)}
+            numbers = tuple(sorted(chosen))
+            if len(self._speaking) >= _MOST_ACTIONS:
+                self._speaking.clear()
+                self._same.clear()
+            found = self._same.get(numbers)
+            if found is None:
+                found = self._same[numbers] = _Speaking([chosen[number] for number in numbers])
+            self._speaking[action] = found
+        return found
 
 
 class _Actions:
-    """The Action or NotAction of a statement, sorted by service so that few patterns are tried."""
+    """An Action or NotAction: its names, and its patterns by service; a pattern that fits any is under no service."""
 
-    def __init__(self, statement: Statement) -> None:
-        self.negated = not statement.actions
+    def __init__(self, texts: Values) -> None:
         self.names: set[str] = set()
         self.patterns: dict[str, list[re.Pattern[str]]] = {}
-        for text in statement.not_actions if self.negated else statement.actions:
+        for text in texts:
             folded = text.lower()
             prefix = folded.partition(":")[0]
             if "*" in folded or "?" in folded:
@@ -103,11 +549,50 @@ class _Actions:
                 self.names.add(folded)
 
     def match(self, action: str) -> bool:
-        """Whether the statement speaks of an action, given in small letters."""
-        service = action.partition(":")[0]
-        tried = (*self.patterns.get(service, ()), *self.patterns.get("", ()))
-        named = action in self.names or any(p.fullmatch(action) for p in tried)
-        return named is not self.negated
+        """Whether an action, given in small letters, is among them."""
+        return action in self.names or any(
+            pattern.fullmatch(action)
+            for service in (action.partition(":")[0], "")
+            for pattern in self.patterns.get(service, ())
+        )
+
+
+class _Speaking:
+    """The statements that speak of one action, to be found by resource.
+
+    A pattern is filed under the text before its first wildcard, so that a request looks at few of many patterns.
+    """
+
+    def __init__(self, statements: list[_Prepared]) -> None:
+        self.statements = statements
+        self._everywhere: list[_Prepared] = []
+        self._by_start: dict[str, list[tuple[_Prepared, Match | None]]] = {}
+        for prepared in statements:
+            if not prepared.place.statement.resources:
+                self._everywhere.append(prepared)
+            for start, match in prepared.resources:
+                if not start and match is None:
+                    self._everywhere.append(prepared)
+                else:
+                    self._by_start.setdefault(start, []).append((prepared, match))
+        self._lengths = sorted({len(start) for start in self._by_start})
+
+    def on(self, resource: str, keys: Keys) -> list[tuple[_Prepared, Unknown | None]]:
+        """The statements whose Resource speaks of a resource, in order, and those of which that is not known."""
+        found: dict[int, tuple[_Prepared, Unknown | None]] = {p.number: (p, None) for p in self._everywhere}
+        for length in self._lengths:
+            if length > len(resource):
+                break
+            for prepared, match in self._by_start.get(resource[:length], ()):
+                try:
+                    if match is None or match(resource, keys):
+                        found[prepared.number] = (prepared, None)
+                except Unknown as unknown:
+                    found.setdefault(prepared.number, (prepared, unknown))
+        return [found[number] for number in sorted(found)]
+
+
+# --- the policies of a baseline -------------------------------------------------------------------------------------
 
 
 def policies_of(
@@ -132,200 +617,17 @@ def in_account(policy: Policy, account_id: str, partition: str = "aws") -> Polic
     def fill(values: Values) -> Values:
         return tuple(filled(v, account_id, partition) for v in values)
 
-    return Policy(
-        tuple(
+    return replace(
+        policy,
+        statements=tuple(
             replace(
                 s,
                 resources=fill(s.resources),
                 not_resources=fill(s.not_resources),
                 conditions=tuple(replace(c, values=fill(c.values)) for c in s.conditions),
                 principals=tuple(replace(p, values=fill(p.values)) for p in s.principals),
+                not_principals=tuple(replace(p, values=fill(p.values)) for p in s.not_principals),
             )
             for s in policy.statements
-        )
+        ),
     )
-
-
-# --- one statement --------------------------------------------------------------------------------------------------
-
-
-class _Unknown(Exception):
-    """The judge does not know; the message says what."""
-
-
-def _applies(statement: Statement, request: Request, keys: Mapping[str, Values]) -> bool:
-    """Whether a statement that speaks of the action speaks of the request."""
-    if statement.principals:
-        raise _Unknown("trust and resource policies are not judged yet")
-    if statement.resources and not any(_like(r, request.resource, keys) for r in statement.resources):
-        return False
-    if any(_like(r, request.resource, keys) for r in statement.not_resources):
-        return False
-    doubt: _Unknown | None = None
-    for condition in statement.conditions:
-        try:
-            if not _holds(condition, keys):
-                return False
-        except _Unknown as unknown:
-            doubt = unknown
-    if doubt is not None:
-        raise doubt
-    return True
-
-
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
-
-
-def _substituted(text: str, keys: Mapping[str, Values]) -> str | None:
-    """A value of a policy with its variables replaced; None if one has no value, which matches nothing.
-
-    A wildcard that comes out of a variable stands for itself, and is marked so for `glob`.
-    """
-    if "${" not in text:
-        return text
-    values = [_variable(name, keys) for name in _VARIABLE.findall(text)]
-    if any(value is None for value in values):
-        return None
-    left = iter(values)
-    marked = str.maketrans(LITERAL)
-    return _VARIABLE.sub(lambda _: (next(left) or "").translate(marked), text)
-
-
-def _variable(text: str, keys: Mapping[str, Values]) -> str | None:
-    if text in ("*", "?", "$"):
-        return text
-    if text.startswith("AWS::"):
-        raise _Unknown(f"the policy still holds ${{{text}}}, which is filled in at deployment")
-    name, comma, default = text.partition(",")
-    values = keys.get(name.strip().lower(), ())
-    if len(values) > 1:
-        raise _Unknown(f"the policy variable {name} has several values")
-    if values:
-        return values[0]
-    return default.strip().strip("'") if comma else None
-
-
-def _like(pattern: str, value: str, keys: Mapping[str, Values]) -> bool:
-    text = _substituted(pattern, keys)
-    return text is not None and glob(text).fullmatch(value) is not None
-
-
-# --- conditions -----------------------------------------------------------------------------------------------------
-
-_Test = Callable[[str, str, Mapping[str, Values]], bool]
-"""(value in the policy, value in the request, all keys) -> whether they match."""
-
-
-def _string(any_case: bool) -> _Test:
-    plain = str.maketrans({meant: mark for mark, meant in LITERAL.items()})
-
-    def equal(wanted: str, value: str, keys: Mapping[str, Values]) -> bool:
-        text = _substituted(wanted, keys)
-        if text is None:
-            return False
-        exact = text.translate(plain)
-        return exact.lower() == value.lower() if any_case else exact == value
-
-    return equal
-
-
-def _arn(wanted: str, value: str, keys: Mapping[str, Values]) -> bool:
-    """Six parts, each matched on its own: a `*` in one does not reach into the next."""
-    text = _substituted(wanted, keys)
-    if text is None:
-        return False
-    patterns, parts = text.split(":", 5), value.split(":", 5)
-    if len(patterns) != 6 or len(parts) != 6:
-        return wanted == "*"
-    return all(glob(p).fullmatch(v) is not None for p, v in zip(patterns, parts, strict=True))
-
-
-def _bool(wanted: str, value: str, _keys: Mapping[str, Values]) -> bool:
-    if wanted.lower() not in ("true", "false"):
-        raise _Unknown(f"'{wanted}' is neither true nor false")
-    return wanted.lower() == value.lower()
-
-
-def _number(text: str) -> float:
-    if not re.fullmatch(r"[-+]?\d+(\.\d+)?", text):
-        raise ValueError(text)
-    return float(text)
-
-
-def _moment(text: str) -> float:
-    if re.fullmatch(r"-?\d+", text):
-        return float(text)
-    made = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return (made if made.tzinfo else made.replace(tzinfo=UTC)).timestamp()
-
-
-def _ordered(read: Callable[[str], float], compare: Callable[[float, float], bool]) -> _Test:
-    def test(wanted: str, value: str, _keys: Mapping[str, Values]) -> bool:
-        try:
-            return compare(read(value), read(wanted))
-        except ValueError as error:
-            raise _Unknown(f"'{wanted}' and '{value}' cannot be compared: {error}") from None
-
-    return test
-
-
-def _ip(wanted: str, value: str, _keys: Mapping[str, Values]) -> bool:
-    try:
-        return ipaddress.ip_address(value) in ipaddress.ip_network(wanted, strict=False)
-    except ValueError as error:
-        raise _Unknown(f"'{wanted}' and '{value}' cannot be compared: {error}") from None
-
-
-_ORDERS: dict[str, Callable[[float, float], bool]] = {
-    "Equals": lambda a, b: a == b,
-    "LessThan": lambda a, b: a < b,
-    "LessThanEquals": lambda a, b: a <= b,
-    "GreaterThan": lambda a, b: a > b,
-    "GreaterThanEquals": lambda a, b: a >= b,
-}
-_TESTS: dict[str, _Test] = {
-    "StringEquals": _string(False),
-    "StringEqualsIgnoreCase": _string(True),
-    "StringLike": _like,
-    "ArnEquals": _arn,
-    "ArnLike": _arn,
-    "Bool": _bool,
-    "IpAddress": _ip,
-    **{f"Numeric{name}": _ordered(_number, order) for name, order in _ORDERS.items()},
-    **{f"Date{name}": _ordered(_moment, order) for name, order in _ORDERS.items()},
-}
-_NEGATED = {
-    "StringNotEquals": "StringEquals",
-    "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
-    "StringNotLike": "StringLike",
-    "ArnNotEquals": "ArnEquals",
-    "ArnNotLike": "ArnLike",
-    "NotIpAddress": "IpAddress",
-    "NumericNotEquals": "NumericEquals",
-    "DateNotEquals": "DateEquals",
-}
-
-
-def _holds(condition: Condition, keys: Mapping[str, Values]) -> bool:
-    values = keys.get(condition.key.lower())
-    if condition.operator == "Null":
-        absent = not values
-        return any(_bool(wanted, str(absent).lower(), keys) for wanted in condition.values)
-    set_operator, _, rest = condition.operator.rpartition(":")
-    name = rest.removesuffix("IfExists")
-    test = _TESTS.get(_NEGATED.get(name, name))
-    if test is None or set_operator not in ("", "ForAllValues", "ForAnyValue"):
-        raise _Unknown(f"the condition operator {condition.operator} is not known")
-    negated = name in _NEGATED
-    if not values:
-        if set_operator:
-            return set_operator == "ForAllValues" or rest != name
-        return negated or rest != name
-    results = [any(test(wanted, value, keys) for wanted in condition.values) is not negated for value in values]
-    if set_operator == "ForAllValues":
-        return all(results)
-    if set_operator == "ForAnyValue":
-        return any(results)
-    if len(results) > 1:
-        raise _Unknown(f"{condition.key} has several values, and the condition no set operator")
-    return results[0]

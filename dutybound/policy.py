@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
-from dutybound.diagnostic import Span
+from dutybound.diagnostic import Span, did_you_mean, quoted
 
 Effect = Literal["Allow", "Deny"]
-PrincipalKind = Literal["AWS", "Service", "Federated"]
+PrincipalKind = Literal["AWS", "Service", "Federated", "CanonicalUser", "*"]
+"""Who may stand in a Principal; `*` is everybody, written without a kind."""
 Document: TypeAlias = dict[str, Any]
 """A policy as the JSON object that IAM takes."""
 
 VERSION = "2012-10-17"
+OLD_VERSION = "2008-10-17"
+"""The language of a policy that names no version: it has no policy variables, `${…}` is plain text."""
 PARTITION = "${AWS::Partition}"
 ACCOUNT = "${AWS::AccountId}"
 _LONGEST = {PARTITION: "aws-us-gov", ACCOUNT: "0" * 12}
@@ -49,7 +53,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a trust policy speaks of."""
+    """Who a trust or resource policy speaks of. Everybody is `Principal("*", ("*",))`."""
 
     kind: PrincipalKind
     values: tuple[str, ...]
@@ -71,12 +75,15 @@ class Statement:
     conditions: tuple[Condition, ...] = ()
     principals: tuple[Principal, ...] = ()
     origins: tuple[Origin, ...] = field(default=(), compare=False)
+    not_principals: tuple[Principal, ...] = ()
 
     def document(self) -> Document:
         """The statement as IAM writes it; a list of one is written as its only member."""
         out: Document = {"Sid": self.sid, "Effect": self.effect}
         if self.principals:
-            out["Principal"] = {p.kind: _short(p.values) for p in self.principals}
+            out["Principal"] = _principals(self.principals)
+        if self.not_principals:
+            out["NotPrincipal"] = _principals(self.not_principals)
         for key, values in (
             ("Action", self.actions),
             ("NotAction", self.not_actions),
@@ -98,10 +105,13 @@ class Policy:
     """An ordered set of statements: identity policy, trust policy or boundary alike."""
 
     statements: tuple[Statement, ...]
+    version: str = VERSION
+    id: str = ""
 
     def document(self) -> Document:
         """The policy as the JSON object that IAM takes."""
-        return {"Version": VERSION, "Statement": [s.document() for s in self.statements]}
+        named = {"Id": self.id} if self.id else {}
+        return {"Version": self.version, **named, "Statement": [s.document() for s in self.statements]}
 
     def text(self) -> str:
         """The policy as minified JSON: the same statements always give the same bytes."""
@@ -157,42 +167,131 @@ def _short(values: tuple[str, ...]) -> str | list[str]:
     return values[0] if len(values) == 1 else list(values)
 
 
-def parse(document: Document) -> Policy:
+def _principals(principals: tuple[Principal, ...]) -> str | dict[str, str | list[str]]:
+    if principals == (EVERYBODY,):
+        return "*"
+    return {p.kind: _short(p.values) for p in principals}
+
+
+# --- from JSON ------------------------------------------------------------------------------------------------------
+
+EVERYBODY = Principal("*", ("*",))
+_POLICY = {"Version", "Id", "Statement"}
+_ELEMENTS = {
+    *("Sid", "Effect", "Principal", "NotPrincipal"),
+    *("Action", "NotAction", "Resource", "NotResource", "Condition"),
+}
+_KINDS: tuple[PrincipalKind, ...] = ("AWS", "Service", "Federated", "CanonicalUser")
+
+
+def parse(document: object) -> Policy:
     """A policy from the JSON object that IAM takes: the opposite of `Policy.document`.
 
-    Raises ValueError for an element that `Statement` cannot hold, so that nothing is dropped in silence.
+    Without a Version it is the old one, as for IAM. Raises ValueError, naming the place, for whatever IAM's grammar
+    does not know: an unknown element, a wrong type, an empty list, Action beside NotAction. Nothing is dropped in
+    silence. Which condition operators exist is `conditions`' to say. Source: IAM User Guide, "Grammar of the IAM JSON
+    policy language".
     """
-    statements = document.get("Statement", [])
-    return Policy(tuple(_statement(s) for s in (statements if isinstance(statements, list) else [statements])))
+    whole = _object(document, "the policy", _POLICY)
+    version = whole.get("Version", OLD_VERSION)
+    if version not in (VERSION, OLD_VERSION):
+        raise ValueError(f"Version is {_shown(version)}; it can be '{VERSION}' or '{OLD_VERSION}'")
+    if "Statement" not in whole:
+        raise ValueError("the policy has no Statement")
+    statements = whole["Statement"]
+    listed = statements if isinstance(statements, list) else [statements]
+    name = _text(whole.get("Id", ""), "Id")
+    return Policy(tuple(_statement(s, f"Statement[{i}]") for i, s in enumerate(listed)), version, name)
 
 
-_ELEMENTS = {"Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
-
-
-def _statement(document: Document) -> Statement:
-    if unknown := set(document) - _ELEMENTS:
-        raise ValueError(f"a statement holds what is not understood: {', '.join(sorted(unknown))}")
-    principals = document.get("Principal", {})
-    if not isinstance(principals, dict):
-        principals = {"AWS": principals}
+def _statement(document: object, at: str) -> Statement:
+    whole = _object(document, at, _ELEMENTS)
+    effect = whole.get("Effect")
+    if effect not in ("Allow", "Deny"):
+        raise ValueError(f"{at}: Effect is {_shown(effect)}; it can be 'Allow' or 'Deny'")
+    for one, other in (("Action", "NotAction"), ("Resource", "NotResource"), ("Principal", "NotPrincipal")):
+        if one in whole and other in whole:
+            raise ValueError(f"{at} holds both {one} and {other}")
+    if "Action" not in whole and "NotAction" not in whole:
+        raise ValueError(f"{at} has neither Action nor NotAction")
+    texts = {e: _texts(whole[e], f"{at}.{e}") if e in whole else () for e in _LISTS}
+    for action in (*texts["Action"], *texts["NotAction"]):
+        if action != "*" and not re.fullmatch(r"[^:\s]+:[^:\s]+", action):
+            raise ValueError(f"{at}: {_shown(action)} is no action; it is written service:Name")
     return Statement(
-        sid=document.get("Sid", ""),
-        effect=document["Effect"],
-        actions=_long(document.get("Action")),
-        resources=_long(document.get("Resource")),
-        not_actions=_long(document.get("NotAction")),
-        not_resources=_long(document.get("NotResource")),
-        conditions=tuple(
-            Condition(operator, key, _long(values))
-            for operator, tests in document.get("Condition", {}).items()
-            for key, values in tests.items()
-        ),
-        principals=tuple(Principal(kind, _long(values)) for kind, values in principals.items()),
+        sid=_text(whole.get("Sid", ""), f"{at}.Sid"),
+        effect=effect,
+        actions=texts["Action"],
+        resources=texts["Resource"],
+        not_actions=texts["NotAction"],
+        not_resources=texts["NotResource"],
+        conditions=_conditions(whole.get("Condition", {}), f"{at}.Condition"),
+        principals=_who(whole["Principal"], f"{at}.Principal") if "Principal" in whole else (),
+        not_principals=_who(whole["NotPrincipal"], f"{at}.NotPrincipal") if "NotPrincipal" in whole else (),
     )
 
 
-def _long(value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    values = value if isinstance(value, list) else [value]
-    return tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in values)
+_LISTS = ("Action", "NotAction", "Resource", "NotResource")
+
+
+def _conditions(block: object, at: str) -> tuple[Condition, ...]:
+    return tuple(
+        Condition(operator, key, _values(values, f"{at}.{operator}.{key}"))
+        for operator, tests in _object(block, at).items()
+        for key, values in _object(tests, f"{at}.{operator}").items()
+    )
+
+
+def _who(value: object, at: str) -> tuple[Principal, ...]:
+    if value == "*":
+        return (EVERYBODY,)
+    whole = _object(value, at, set(_KINDS))
+    if not whole:
+        raise ValueError(f"{at} is empty")
+    principals = tuple(Principal(kind, _texts(whole[kind], f"{at}.{kind}")) for kind in whole if kind in _KINDS)
+    for principal in principals:
+        for text in principal.values:
+            if ("*" in text or "?" in text) and (principal.kind, text) != ("AWS", "*"):
+                raise ValueError(f"{at}: {_shown(text)} has a wildcard, which no principal but '*' can have")
+    return principals
+
+
+def _object(value: object, at: str, known: Collection[str] = ()) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{at} is {_shown(value)}; it must be an object")
+    if known and (unknown := [key for key in value if key not in known]):
+        hint = did_you_mean(unknown[0], known)
+        raise ValueError(f"{at} holds {_shown(unknown[0])}, which is no element of it{'; ' if hint else ''}{hint}")
+    return value
+
+
+def _texts(value: object, at: str) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise ValueError(f"{at} is empty")
+    return tuple(_text(v, at) for v in listed)
+
+
+def _text(value: object, at: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{at} is {_shown(value)}; it must be a text")
+    return value
+
+
+def _values(value: object, at: str) -> tuple[str, ...]:
+    return tuple(scalar(v, at) for v in (value if isinstance(value, list) else [value]))
+
+
+def scalar(value: object, at: str) -> str:
+    """A condition value as text: JSON's true is 'true', a number its digits. Raises ValueError for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    raise ValueError(f"{at} is {_shown(value)}; it must be a text, a number, true or false")
+
+
+def _shown(value: object) -> str:
+    return quoted(value) if isinstance(value, str) else quoted(json.dumps(value, default=str))
