@@ -26,7 +26,7 @@ from dutybound.config import (
     StatementGrant,
 )
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
-from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, filled, glob
+from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, filled, glob, overlap
 from dutybound.read import library
 from dutybound.shorten import shortened
 from dutybound.when import block_conditions, carried, conditions_of
@@ -491,28 +491,7 @@ def _can_name(text: str, tail: str) -> bool:
     """Whether a text, its `*` and `?` taken as wildcards, can name a resource of this format at all."""
     # A variable of the format is at least one character of anything.
     wanted = re.sub(r"\$\{[^}]*\}", "?*", tail)
-    return _overlap(re.sub(r"\$\{[^}]*\}", "?*", text), wanted)
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether some text matches both globs."""
-    reached = {(0, 0)}
-    todo = [(0, 0)]
-    while todo:
-        i, j = todo.pop()
-        if i == len(one) and j == len(other):
-            return True
-        a, b = one[i : i + 1], other[j : j + 1]
-        steps = []
-        if a == "*":
-            steps += [(i + 1, j)] + ([(i, j + 1)] if b else [])
-        if b == "*":
-            steps += [(i, j + 1)] + ([(i + 1, j)] if a else [])
-        if a and b and "*" not in (a, b) and (a == b or "?" in (a, b)):
-            steps.append((i + 1, j + 1))
-        todo += [s for s in steps if s not in reached]
-        reached.update(steps)
-    return False
+    return overlap(re.sub(r"\$\{[^}]*\}", "?*", text), wanted)
 
 
 def _unused_types(

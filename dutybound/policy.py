@@ -163,6 +163,27 @@ def glob(text: str, any_case: bool = False) -> re.Pattern[str]:
     return re.compile(piece(first) + middle + end, re.DOTALL | (re.IGNORECASE if any_case else 0))
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether some text matches both globs."""
+    reached = {(0, 0)}
+    todo = [(0, 0)]
+    while todo:
+        i, j = todo.pop()
+        if i == len(one) and j == len(other):
+            return True
+        a, b = one[i : i + 1], other[j : j + 1]
+        steps = []
+        if a == "*":
+            steps += [(i + 1, j)] + ([(i, j + 1)] if b else [])
+        if b == "*":
+            steps += [(i, j + 1)] + ([(i + 1, j)] if a else [])
+        if a and b and "*" not in (a, b) and (a == b or "?" in (a, b)):
+            steps.append((i + 1, j + 1))
+        todo += [s for s in steps if s not in reached]
+        reached.update(steps)
+    return False
+
+
 def _short(values: tuple[str, ...]) -> str | list[str]:
     return values[0] if len(values) == 1 else list(values)
 

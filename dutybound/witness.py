@@ -1,0 +1,358 @@
+"""Requests that policies allow and that something else does not: found exactly, each with a witness.
+
+Policies tell requests apart only by what they mention. So for one action the resources fall into classes (which of the
+mentioned patterns match), and so do the values of each condition key; one request of each class speaks for all. The
+classes of resources are found by walking the patterns' automata together, over the ARNs that the action's resource
+types can have; those of a key by a value for each thing a condition can say of it. Every witness is a request that the
+judge has answered. Where a bound is hit the answer is 'unknown', never 'none'.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import islice, product
+from typing import Protocol
+
+from dutybound import catalog
+from dutybound.catalog import Action
+from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request
+from dutybound.policy import Condition, Policy, Statement, overlap
+
+Values = tuple[str, ...]
+Known = Mapping[str, "str | Values | None"]
+"""What is known of a request: condition keys with their value, or None for a key that is absent. Others are free."""
+MOST_STATES = 20_000
+"""States of the automata of one set of patterns; ordinary policies need a few hundred."""
+MOST_CONTEXTS = 5_000
+"""Combinations of condition keys for one action."""
+_FRESH = "fresh"
+_OTHER_REGION = "xx-other-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One request, as an answer: allowed where it should not be, or unknown with the reason."""
+
+    outcome: Outcome
+    request: Request
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The account and Region that names are filled in with, and how a request is named."""
+
+    principal: str
+    account: str
+    region: str
+    partition: str = "aws"
+
+
+def witness(
+    judge: Side, action: Action, known: Known, where: Where, resource: str = "", but: Side | None = None
+) -> Witness | None:
+    """A request for the action that `judge` allows and `but` (where given) does not; None if there is none.
+
+    Without `resource` any resource that the action can be about counts; condition keys that `known` does not settle can
+    be anything, absent too. The outcome is 'allowed', or 'unknown' where the judge or this search does not know.
+    """
+    mine = judge.naming(str(action))
+    if not any(s.effect == "Allow" for s in mine) or _ruled_out(mine, action, known, where):
+        return None
+    every = [*mine, *(but.naming(str(action)) if but is not None else ())]
+    doubt: Witness | None = None
+    try:
+        resources = [resource] if resource else list(_resources(action, every, known, where))
+        contexts = list(_contexts(every, known))
+    except _TooMany as reason:
+        request = Request(where.principal, str(action), resource or "*", _settled(known))
+        return Witness("unknown", request, str(reason))
+    for on in resources:
+        for context in contexts:
+            request = Request(where.principal, str(action), on, context)
+            first = judge.decide(request)
+            if first.outcome == "denied":
+                continue
+            second = but.decide(request).outcome if but is not None else "denied"
+            if first.outcome == "allowed" and second == "denied":
+                return Witness("allowed", request)
+            if second != "allowed":
+                doubt = doubt or Witness("unknown", request, first.reason or "the other side is unknown")
+    return doubt
+
+
+class Side(Protocol):
+    """What a search asks: a `Judge`, or what stands for one."""
+
+    def naming(self, action: str) -> Iterable[Statement]:
+        """The statements that speak of an action."""
+
+    def decide(self, request: Request) -> Decision:
+        """The answer to a request."""
+
+
+class OwnSide:
+    """What a principal's own policies and its boundary allow, whatever a key or another role says on its side.
+
+    The key policy of AWS's default, and the trust of a role that delegates to its account, leave the decision to them.
+    """
+
+    def __init__(self, policies: Policies) -> None:
+        """Prepare the identity policies, those of groups and the boundary; nothing else of `policies` is looked at."""
+        identity = Judge([*policies.identity, *(p for group in policies.groups for p in group)])
+        self.judges = [identity, *([Judge([policies.boundary])] if policies.boundary is not None else [])]
+
+    def naming(self, action: str) -> list[Statement]:
+        """The statements that speak of an action."""
+        return [s for judge in self.judges for s in judge.naming(action)]
+
+    def decide(self, request: Request) -> Decision:
+        """Denied if one denies, unknown if one does not know, and allowed by the identity policies otherwise."""
+        decisions = [judge.decide(request) for judge in self.judges]
+        worst: dict[Outcome, int] = {"denied": 0, "unknown": 1, "allowed": 2}
+        return min(decisions, key=lambda d: worst[d.outcome])
+
+
+class _TooMany(Exception):
+    """A bound of the search was hit; the message says which."""
+
+
+def _settled(known: Known) -> dict[str, str | Values]:
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _ruled_out(statements: Iterable[Statement], action: Action, known: Known, where: Where) -> bool:
+    """Whether a Deny on everything holds whatever is free: the quick way for most of 22,000 actions."""
+    names = {key.lower() for key in known}
+    return any(
+        s.effect == "Deny"
+        and s.resources == ("*",)
+        and all(c.key.lower() in names for c in s.conditions)
+        and _denies(s, action, known, where)
+        for s in statements
+    )
+
+
+def _denies(statement: Statement, action: Action, known: Known, where: Where) -> bool:
+    """Whether a denying statement denies the action on `*` with what is known."""
+    request = Request(where.principal, str(action), "*", _settled(known))
+    return bool(_alone(statement).decide(request).because)
+
+
+@lru_cache(maxsize=4096)
+def _alone(statement: Statement) -> Judge:
+    return Judge([Policy((statement,))])
+
+
+# --- classes of resources -------------------------------------------------------------------------------------------
+
+
+def _resources(action: Action, statements: Iterable[Statement], known: Known, where: Where) -> Iterator[str]:
+    """One resource of each class that the statements tell apart, among those that the action can be about."""
+    patterns = sorted(
+        {p for s in statements for text in (*s.resources, *s.not_resources) for p in _filled(text, known)} - {"*"}
+    )
+    types = catalog.service(action.service).types
+    formats = [types[name].arn for name in action.types if name in types]
+    if not formats:
+        yield "*"
+        return
+    seen: set[str] = set()
+    for format_ in formats:
+        for shape in _shapes(format_, patterns, where):
+            for found in _classes(shape, tuple(patterns)):
+                if found not in seen:
+                    seen.add(found)
+                    yield found
+
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+def _filled(text: str, known: Known) -> list[str]:
+    """A pattern with the policy variables that are known filled in; an unknown one stands for any text."""
+    lowered = {key.lower(): value for key, value in known.items()}
+
+    def value(found: re.Match[str]) -> str:
+        held = lowered.get(found[1].partition(",")[0].strip().lower())
+        return held if isinstance(held, str) else "*"
+
+    return [_VARIABLE.sub(value, text)]
+
+
+def _shapes(format_: str, patterns: Iterable[str], where: Where) -> Iterator[str]:
+    """The ARN format as globs: each account and Region that matters filled in, `?*` for what is free in the name."""
+    parts = format_.split(":", 5)
+    written = [p.split(":", 5) for p in patterns if p.count(":") >= 5]
+    regions = {where.region, _OTHER_REGION, *(w[3] for w in written if w[3] and not set(w[3]) & set("*?"))}
+    accounts = {where.account, *(w[4] for w in written if w[4].isdigit())}
+    for region in sorted(regions) if "${" in parts[3] else [parts[3]]:
+        for account in sorted(accounts) if "${" in parts[4] else [parts[4]]:
+            name = _VARIABLE.sub("?*", parts[5])
+            yield ":".join((parts[0], where.partition, parts[2], region, account, name))
+
+
+@lru_cache(maxsize=16384)
+def _classes(shape: str, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """A text that matches `shape` for each set of patterns that such texts can match.
+
+    The patterns' automata are walked together: a state is the positions reached in each. Raises _TooMany.
+    """
+    near = [p for p in patterns if _meets(shape, p)]
+    globs = (shape, *near)
+    letters = sorted({c for g in globs for c in g if c not in "*?"} | {"x"})
+    start = tuple(_closed(g, frozenset({0})) for g in globs)
+    todo: list[tuple[tuple[frozenset[int], ...], str]] = [(start, "")]
+    reached = {start}
+    found: dict[tuple[bool, ...], str] = {}
+    at = 0
+    while at < len(todo):
+        state, text = todo[at]
+        at += 1
+        if len(globs[0]) in state[0]:
+            found.setdefault(tuple(len(g) in s for g, s in zip(globs[1:], state[1:], strict=True)), text)
+        for letter in _letters(globs, state, letters):
+            after = tuple(_stepped(g, s, letter) for g, s in zip(globs, state, strict=True))
+            if after[0] and after not in reached:
+                reached.add(after)
+                todo.append((after, text + letter))
+        if len(reached) > MOST_STATES:
+            raise _TooMany(f"the resources of {shape} fall into more than {MOST_STATES:,} classes")
+    return tuple(found.values())
+
+
+def _meets(shape: str, pattern: str) -> bool:
+    """Whether some ARN of the shape matches the pattern, each of its six parts on its own.
+
+    A `*` reaches over colons too, but no account and no Region holds the rest of an ARN.
+    """
+    theirs = pattern.split(":", 5)
+    if len(theirs) < 6:
+        return overlap(shape, pattern)
+    return all(overlap(a, b) for a, b in zip(shape.split(":", 5), theirs, strict=True))
+
+
+def _letters(globs: tuple[str, ...], state: tuple[frozenset[int], ...], letters: list[str]) -> list[str]:
+    """The letters that make a difference here: those that some pattern waits for, and one that none does."""
+    wanted = {g[i] for g, s in zip(globs, state, strict=True) for i in s if i < len(g) and g[i] not in "*?"}
+    fresh = next((c for c in ("x", *letters, "y", "0", "z", "q") if c not in wanted), "~")
+    return [fresh, *sorted(wanted)]
+
+
+def _closed(glob: str, positions: frozenset[int]) -> frozenset[int]:
+    out = set(positions)
+    for position in positions:
+        while position < len(glob) and glob[position] == "*":
+            position += 1
+            out.add(position)
+    return frozenset(out)
+
+
+@lru_cache(maxsize=65536)
+def _stepped(glob: str, positions: frozenset[int], letter: str) -> frozenset[int]:
+    out = set()
+    for i in positions:
+        if i < len(glob):
+            if glob[i] == "*":
+                out.add(i)
+            elif glob[i] in ("?", letter):
+                out.add(i + 1)
+    return _closed(glob, frozenset(out))
+
+
+# --- classes of condition keys --------------------------------------------------------------------------------------
+
+
+def _contexts(statements: Iterable[Statement], known: Known) -> Iterator[dict[str, str | Values]]:
+    """What is known, with one value of each class for each key that is free."""
+    names = {key.lower() for key in known}
+    free: dict[str, list[Condition]] = {}
+    spelt: dict[str, str] = {}
+    for statement in statements:
+        for condition in statement.conditions:
+            key = condition.key.lower()
+            if key not in names:
+                free.setdefault(key, []).append(condition)
+                spelt.setdefault(key, condition.key)
+    choices = [
+        [(spelt[key], value) for value in _representatives(conditions)] for key, conditions in sorted(free.items())
+    ]
+    count = 1
+    for options in choices:
+        count *= len(options)
+    if count > MOST_CONTEXTS:
+        raise _TooMany(f"{', '.join(spelt[k] for k in sorted(free))} give {count:,} cases")
+    for chosen in product(*choices):
+        yield {**_settled(known), **{key: value for key, value in chosen if value is not None}}
+
+
+def _representatives(conditions: Iterable[Condition]) -> list[str | Values | None]:
+    """Absent, and a value for each thing that the conditions can say of a key."""
+    out: list[str | Values | None] = [None]
+    several = False
+    for condition in conditions:
+        set_, _, name = condition.operator.rpartition(":")
+        several = several or bool(set_)
+        make = next((m for start, m in _MAKERS.items() if name.startswith(start)), _texts)
+        for value in condition.values:
+            out += make(value)
+    if len(out) == 1:
+        out.append(_FRESH)  # only asked whether it is there
+    if several:
+        single = [v for v in out if isinstance(v, str)]
+        out = [None, *((v,) for v in single), *((a, b) for i, a in enumerate(single) for b in islice(single, i))]
+    return list(dict.fromkeys(out))
+
+
+def _texts(value: str) -> list[str]:
+    plain = _VARIABLE.sub("x", value)
+    near = plain.replace("*", "x").replace("?", "x")
+    empty = plain.replace("*", "").replace("?", "x")
+    return [near, empty, f"{near}-{_FRESH}", _FRESH]
+
+
+def _booleans(_value: str) -> list[str]:
+    return ["true", "false"]
+
+
+def _numbers(value: str) -> list[str]:
+    if not re.fullmatch(r"-?\d+", value):
+        return [value]
+    return [str(int(value) + step) for step in (-1, 0, 1)]
+
+
+def _moments(value: str) -> list[str]:
+    if re.fullmatch(r"\d+", value):
+        return _numbers(value)
+    try:
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError:
+        return [value]
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return [(moment + timedelta(seconds=step)).strftime("%Y-%m-%dT%H:%M:%SZ") for step in (-1, 0, 1)]
+
+
+def _addresses(value: str) -> list[str]:
+    try:
+        network = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return [value]
+    first, last = int(network.network_address), int(network.broadcast_address)
+    most = 2**network.max_prefixlen - 1
+    make = type(network.network_address)
+    return [str(make(n)) for n in (first, last, first - 1, last + 1) if 0 <= n <= most]
+
+
+_MAKERS: dict[str, Callable[[str], list[str]]] = {
+    "Bool": _booleans,
+    "Numeric": _numbers,
+    "Date": _moments,
+    "IpAddress": _addresses,
+    "NotIpAddress": _addresses,
+    "Null": lambda _value: [],
+}
