@@ -191,6 +191,18 @@ Expected = Annotated[
     Text,
     Word(r"[a-z0-9-]+:[A-Za-z0-9_-]+( on [!-~]+)?", 2048, "it is written as in 's3:GetObject on arn:aws:s3:::acme/x'"),
 ]
+AskedAction = Annotated[
+    Text,
+    Word(
+        r"(\*|[a-z0-9-]+):[A-Za-z0-9_*?-]+( on [!-~]+)?",
+        2048,
+        "a request is written as in 's3:GetObject' or 's3:GetObject on arn:aws:s3:::acme/x'",
+    ),
+]
+Who = Annotated[
+    Text,
+    Word(r"((team|person|role|user) )?[A-Za-z0-9_+=,.@-]+", 80, "a name, such as 'developers' or 'team developers'"),
+]
 PolicyName = Annotated[Text, Word(r"[A-Za-z0-9_+=,.@/-]+", 128, "it is not the name of an AWS managed policy")]
 InstanceTypePattern = Annotated[
     Text, Word(r"[a-z0-9*?-]+\.[a-z0-9*?-]+", 64, "an instance type is written as in 't3.micro' or 't3.*'")
@@ -1063,6 +1075,68 @@ class Expectation(Model):
         return self.allow or self.deny or Text("")
 
 
+class AccessRequest(Model):
+    """A request of a test of access: its text, or the text with condition keys."""
+
+    action: AskedAction = Field(
+        description="'service:Action', and ' on ARN' where it matters; '*' and '?' match",
+        examples=["ec2:RunInstances", "s3:PutObject on arn:aws:s3:::acme-dev-data/x"],
+    )
+    when: dict[ConditionKey, ConditionValues] = Field(
+        default_factory=dict,
+        description="Condition keys of the request, beside those of who calls",
+        examples=[{"ec2:InstanceType": "p5.48xlarge"}],
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_text(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return _from_short(cls, value, handler, {"action": value} if not isinstance(value, dict) else value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_short(handler.resolve_ref_schema(handler(schema)), handler, "action")
+
+
+def _kind_of_only(value: Any) -> str:
+    if isinstance(value, Model):
+        return "only-request" if isinstance(value, AccessRequest) else "only-duty"
+    request = "action" in value if isinstance(value, dict) else ":" in str(value)
+    return "only-request" if request else "only-duty"
+
+
+class AccessTest(Model):
+    """A test of access, run by `dutybound check`: what somebody can and cannot do."""
+
+    who: Who = Field(
+        description="A team, a person, a role, a break-glass user, or everyone (people and roles)",
+        examples=["developers", "everyone"],
+    )
+    in_: Environment | None = Field(
+        None, alias="in", description="Run it for accounts of this environment only", examples=["development"]
+    )
+    without: Literal["mfa"] | None = Field(
+        None, description="mfa: signed in without MFA, and with an access key alone", examples=["mfa"]
+    )
+    can: tuple[AccessRequest, ...] = Field((), description="Each of these is allowed", examples=[["ec2:RunInstances"]])
+    cannot: tuple[AccessRequest, ...] = Field(
+        (), description="None of these is allowed, on any resource and under any condition", examples=[["iam:*"]]
+    )
+    can_only: tuple[
+        Annotated[
+            Annotated[AccessRequest, Tag("only-request")] | Annotated[DutyUse, Tag("only-duty")],
+            Discriminator(_kind_of_only),
+        ],
+        ...,
+    ] = Field((), description="Nothing is allowed but what these duties and requests are", examples=[["enrol-mfa"]])
+
+    @model_validator(mode="after")
+    def _asks(self) -> AccessTest:
+        if not (self.can or self.cannot or self.can_only):
+            raise PydanticCustomError("missing-key", "a test of access has 'can', 'cannot' or 'can_only'")
+        return self
+
+
 class Duty(Model):
     """Something a person or a program does, with the access that it takes."""
 
@@ -1243,7 +1317,7 @@ def _whole(value: object) -> object:
 class Configuration(Model):
     """A whole configuration."""
 
-    later = frozenset({"accounts", "access", "rollout"})
+    later = frozenset({"accounts", "rollout"})
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="Version of the language", examples=[1])
     organization: Organization = Field(examples=[{"name": "acme", "owner": "security@acme.example"}])
     people: dict[UserName, Person] = Field(
@@ -1255,6 +1329,7 @@ class Configuration(Model):
     identity_providers: IdentityProviders | None = Field(None, description="OpenID Connect providers in the account")
     break_glass: BreakGlass = Field(examples=[{"users": ["break-glass-1"], "alert": ["security@acme.example"]}])
     mfa: Mfa = Field(default_factory=Mfa)
+    access: tuple[AccessTest, ...] = Field((), description="Tests of access, run by `dutybound check`")
     waivers: tuple[Waiver, ...] = Field((), description="Findings that are accepted on purpose")
     passwords: Passwords | None = Field(None, description="The account's password policy; without it, untouched")
     budgets: dict[BudgetName, Budget] = Field(default_factory=dict, description="Monthly budgets, by name")

@@ -19,6 +19,8 @@ from dutybound.config import (
     GRANT_KINDS,
     PLACEHOLDERS,
     TRUST_KINDS,
+    AccessRequest,
+    AccessTest,
     ActionGrant,
     BreakGlass,
     Budget,
@@ -94,6 +96,10 @@ _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     (("duties", "*", "expect", "*"), Expectation),
     (("people", "*"), Person),
     (("waivers", "*"), Waiver),
+    (("access", "*"), AccessTest),
+    (("access", "*", "can", "*"), AccessRequest),
+    (("access", "*", "cannot", "*"), AccessRequest),
+    (("access", "*", "can_only", "*", "only-request"), AccessRequest),
 )
 _SUBJECTS = {"teams": "team", "roles": "role", "duties": "duty", "people": "person", "budgets": "budget"}
 _KINDS = {
@@ -219,7 +225,7 @@ def _place(loc: Loc, tree: Fields) -> _Place:
             if step == "[key]":
                 break
             if step not in value:
-                if str(step).startswith(("trust-", "grant-")):
+                if str(step).startswith(("trust-", "grant-", "only-")):
                     continue
                 if isinstance(step, str) and step.removesuffix("_") in value:
                     step = step.removesuffix("_")  # a word that Python keeps for itself
@@ -312,7 +318,7 @@ def _key_span(loc: Loc, tree: Fields) -> Span:
 
 def _where(whole: Loc) -> str:
     """A loc as a reader would say it: "team 'x': members"."""
-    inside = [s for s in whole[2:] if not (isinstance(s, str) and s.startswith(("trust-", "grant-")))]
+    inside = [s for s in whole[2:] if not (isinstance(s, str) and s.startswith(("trust-", "grant-", "only-")))]
     if len(whole) == 1 or (whole and whole[0] not in _SUBJECTS):
         return ".".join(str(s) for s in whole if isinstance(s, str)) or "the configuration"
     words = [s for s in inside if isinstance(s, str) and s not in ("name", "[key]")]
@@ -360,7 +366,7 @@ def _belongs_in(key: str) -> str:
     places = []
     for pattern, model in _MODELS:
         if key in _fields_of(model):
-            inside = [step for step in pattern if step != "*" and not step.startswith(("trust-", "grant-"))]
+            inside = [step for step in pattern if step != "*" and not step.startswith(("trust-", "grant-", "only-"))]
             places.append(f"in {_KINDS.get(inside[-1], quoted(inside[-1]))}" if inside else "at the top of a file")
     return f"it belongs {' or '.join(dict.fromkeys(places))}" if places else ""
 
@@ -469,6 +475,8 @@ def _uses(configuration: Configuration) -> Iterator[tuple[str, DutyUse]]:
         yield from ((f"team {quoted(name)}", use) for use in uses)
     for name, role in configuration.roles.items():
         yield from ((f"role {quoted(name)}", use) for use in role.duties)
+    for test in configuration.access:
+        yield from (("a test of access", use) for use in test.can_only if isinstance(use, DutyUse))
 
 
 def _reference_errors(
