@@ -183,3 +183,19 @@ def test_create_roles_needs_a_boundary() -> None:
     assert not [s for s in access.statements if "iam:CreateRole" in s.actions]
     (makes,) = [s for s in access_of("create-roles").statements if "iam:CreateRole" in s.actions]
     assert [c.values for c in makes.conditions] == [(BOUNDARY_ARN,)]
+
+
+def test_roles_of_the_configuration_are_passed_by_name() -> None:
+    """A parameter for roles takes a path and name, or the name of one of `roles`; never every role there is."""
+    config = (
+        "roles: {{web-server: {{purpose: Serve, trusts: {{service: ec2}}}}}}\n"
+        "teams:\n  team:\n    purpose: Run servers\n    members: [maria]\n"
+        "    duties: [{{give-roles-to-servers: {{servers: '*', roles: {roles}}}}}]\n"
+    )
+    checked = compile_text(BASE + config.format(roles="[web-server, app/web-*]"))
+    assert checked.diagnostics == ()
+    assert checked.value is not None
+    statements = checked.value.accounts[0].policy("team-team").policy.statements
+    (passes,) = [s for s in statements if s.actions == ("iam:PassRole",)]
+    assert [r.partition(":role/")[2] for r in passes.resources] == ["app/web-*", "roles/web-server"]
+    assert [d.name for d in compile_text(BASE + config.format(roles="'*'")).diagnostics] == ["wide-pass"]
