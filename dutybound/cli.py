@@ -143,42 +143,24 @@ def _watch(path: Path, environment: str | None) -> None:
 
 @cli.command()
 @click.argument("name", required=False)
-def duties(name: str | None) -> None:
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people, or for tools.")
+def duties(name: str | None, form: str) -> None:
     """List the built-in duties, or show what one of them grants.
 
-    With NAME: its actions by access level, and the resources they reach with the duty's example parameters.
+    With NAME: its parameters, its actions by access level with the resources they reach with the example parameters,
+    conditions and reasons, and the requests that it is checked with.
     """
+    from dutybound import about
     from dutybound.diagnostic import did_you_mean, quoted
-    from dutybound.read import library, library_duty
+    from dutybound.read import library
 
-    if name is None:
-        width = max(map(len, library()))
-        click.echo("\n".join(f"{known:{width}}  {library_duty(known).summary}" for known in library()))
-    elif name not in library():
-        raise click.UsageError(
-            f"there is no built-in duty {quoted(name)}; {did_you_mean(name, library())}".rstrip("; ")
-        )
+    if name is not None and name not in library():
+        hint = did_you_mean(name, library()) or "'dutybound duties' lists them"
+        raise click.UsageError(f"there is no built-in duty {quoted(name)}; {hint}")
+    if form == "json":
+        click.echo(json.dumps(about.listed() if name is None else about.described(name), indent=2, ensure_ascii=False))
     else:
-        click.echo(_described(name))
-
-
-def _described(name: str) -> str:
-    from dutybound.catalog import RANK, actions_of
-    from dutybound.grant import duty_access, example_use
-    from dutybound.read import library_duty
-
-    duty = library_duty(name)
-    access = duty_access(example_use(name, duty), duty, [])
-    lines = [f"{name}: {duty.summary}"]
-    lines += [f"  parameter {p}: such as {', '.join(v.example)}" for p, v in duty.parameters.items()]
-    lines += [f"  attaches AWS's {managed}" for managed in access.managed]
-    for level in reversed(RANK):
-        for statement in access.statements:
-            here = sorted(str(a) for p in statement.actions for a in actions_of(p) if a.level == level)
-            if here:
-                lines.append(f"  {level} on {', '.join(statement.resources)}")
-                lines += [f"    {action}" for action in dict.fromkeys(here)]
-    return "\n".join(lines)
+        click.echo(about.list_text() if name is None else about.text(name))
 
 
 @cli.command("import-policy")

@@ -430,6 +430,13 @@ def _arn(type_: ResourceType, text: Text, asked: Asked) -> str | None:
         return None
     if text.startswith("arn:"):
         return _whole_arn(type_, text, asked)
+    if "${" in type_.arn.split(":", 3)[2]:
+        # IAM takes no wildcard for the service in an ARN.
+        message = f"a {type_.name} of {type_.service} may belong to any of several services"
+        asked.report(
+            "wrong-resource", message, text.span, "write a whole ARN, as in 'arn:{partition}:ec2:*::snapshot/*'"
+        )
+        return None
     head, tail = _filled_in(type_.arn)
     if not tail:
         if text == "*":

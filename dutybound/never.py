@@ -35,6 +35,8 @@ def never(
         message = f"'never' cannot name {quoted(use.name)}, which is an AWS managed policy as a whole"
         found.append(Diagnostic("wrong-never", message, use.name.span, "leave it out: nobody gets it unasked"))
         return
+    if scope.boundary_path is None:
+        scope = Scope(roles=scope.roles)  # what is denied everywhere needs no boundary to be made within
     origin = Origin(str(use.name), use.span or use.name.span, duty.span)
     own = _OWN | frozenset(OWN_KEYS if own_access_keys else ())
     asked = Asked(str(use.name), {}, origin, found, scope)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -167,17 +168,53 @@ def test_a_full_disk_is_one_line() -> None:
 
 
 def test_duties() -> None:
-    """The list names every duty; one of them is shown by level and scope; an unknown one gets a suggestion."""
+    """The list names every duty once, by groups; one of them is shown as a whole; an unknown one gets a suggestion."""
     listed = run("duties")
-    assert listed.returncode == 0
-    assert "use-storage" in listed.stdout
-    assert len(listed.stdout.splitlines()) == len(list((ROOT / "dutybound" / "duties").glob("*.yaml")))
-    shown = run("duties", "use-storage").stdout
-    assert "parameter buckets: such as acme-dev-*" in shown
-    assert "  write on arn:${AWS::Partition}:s3:::acme-dev-*/*\n    s3:AbortMultipartUpload" in shown
+    assert (listed.returncode, listed.stderr) == (0, "")
+    names = re.findall(r"^  ([a-z][a-z-]*)  ", listed.stdout, re.MULTILINE)
+    assert sorted(names) == sorted(f.stem for f in (ROOT / "dutybound" / "duties").glob("*.yaml"))
+    assert max(map(len, listed.stdout.splitlines())) <= 80
+    assert "\n\nLook after\n  manage-alarms " in listed.stdout
+    shown = run("duties", "erase-storage").stdout
+    assert "\n\nFor people only: it takes MFA within the last quarter of an hour" in shown
+    assert "\n  buckets: Names of buckets; '*' and '?' match, such as acme-dev-*\n" in shown
+    assert "\nGrants: Erasing these buckets is the duty\n" in shown
+    assert (
+        "  write on arn:aws:s3:::acme-dev-*\n"
+        "    when Bool aws:MultiFactorAuthPresent: true\n"
+        "    when NumericLessThan aws:MultiFactorAuthAge: 900\n"
+        "    s3:DeleteBucket\n"
+    ) in shown
+    assert "also denies\n  s3:BypassGovernanceRetention\n" in shown
+    assert "  deny   s3:DeleteBucket on arn:aws:s3:::acme-payroll\n" in shown
+    passes = run("duties", "create-jobs").stdout
+    assert "role/app/glue-*\n    when StringEquals iam:PassedToService: glue.amazonaws.com\n    iam:PassRole" in passes
+    assert "  attaches AWS's AdministratorAccess\n" in run("duties", "administer").stdout
     unknown = run("duties", "use-storag")
     assert unknown.returncode == 2
     assert "did you mean 'use-storage'?" in unknown.stderr
+
+
+def test_duties_for_tools() -> None:
+    """The list and a duty as JSON say what the text says; an unknown name is wrong usage there too."""
+    listed = json.loads(run("duties", "--format", "json").stdout)
+    row = next(r for r in listed if r["name"] == "use-keys")
+    assert row == {
+        "name": "use-keys",
+        "group": "Use what is there",
+        "summary": "Encrypt and decrypt with named KMS keys",
+        "parameters": {"keys": {"description": "Ids of keys", "example": ["1234abcd-12ab-34cd-56ef-1234567890ab"]}},
+    }
+    one = json.loads(run("duties", "delete-keys", "--format", "json").stdout)
+    assert one["grants"][2]["why"] == "Deleting these keys is the duty"
+    (statement,) = one["grants"][2]["statements"]
+    assert statement["actions"] == {"write": ["kms:ScheduleKeyDeletion"]}
+    assert {"operator": "NumericLessThan", "key": "aws:MultiFactorAuthAge", "values": ["900"]} in statement[
+        "conditions"
+    ]
+    assert one["never"] == ["kms:DeleteImportedKeyMaterial"]
+    assert {e["outcome"] for e in one["expect"]} == {"allow", "deny"}
+    assert run("duties", "delete-key", "--format", "json").returncode == 2
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -99,6 +99,7 @@ def test_the_page_of_duties(golden: Callable[[Path, str], None]) -> None:
         "# Built-in duties",
         "",
         f"Written from `dutybound/duties/`; numbers of actions by access level, in {catalog.version()}.",
+        "Which of them do the work of AWS's job functions: [job-functions.md](job-functions.md).",
         "",
         "| duty | what its holder does | parameters | list | read | write | tagging | permissions |",
         "|---|---|---|---|---|---|---|---|",
