@@ -16,7 +16,7 @@ from dutybound.evaluate import Policies, in_account
 from dutybound.managed import managed_policy
 from dutybound.policy import Policy
 
-Kind = Literal["person", "role", "break-glass"]
+Kind = Literal["person", "team", "role", "break-glass"]
 Session = Literal["mfa", "no-mfa", "key", "role"]
 """How somebody signed in: with MFA, with a password alone, with a long-term access key alone, or as a role."""
 Known = Mapping[str, "str | tuple[str, ...] | None"]
@@ -53,7 +53,7 @@ class Caller:
             "aws:PrincipalIsAWSService": "false",
             "aws:PrincipalType": "AssumedRole" if self.role else "User",
             "aws:ViaAWSService": "false",
-            "aws:username": None if self.role else self.name,
+            "aws:username": None if self.role else self.arn.rpartition("/")[2],
             "aws:MultiFactorAuthPresent": {"mfa": "true", "no-mfa": "false"}.get(session),
             "aws:MultiFactorAuthAge": "60" if session == "mfa" else None,
             **{f"aws:PrincipalTag/{key}": value for key, value in self.tags},
@@ -69,6 +69,11 @@ def callers(baseline: Baseline, account: Account, partition: str = "aws") -> tup
     return _Callers(baseline, account, partition).all()
 
 
+def teams(baseline: Baseline, account: Account, partition: str = "aws") -> tuple[Caller, ...]:
+    """Each team as a caller: somebody who is in this team and no other, sorted by name."""
+    return _Callers(baseline, account, partition).teams()
+
+
 class _Callers:
     def __init__(self, baseline: Baseline, account: Account, partition: str) -> None:
         self.baseline, self.account, self.partition = baseline, account, partition
@@ -81,6 +86,17 @@ class _Callers:
         everyone = [*map(self._user, self.account.users), *map(self._role, self.account.roles)]
         order: tuple[Kind, ...] = ("person", "role", "break-glass")
         return tuple(sorted(everyone, key=lambda c: (order.index(c.kind), c.name)))
+
+    def teams(self) -> tuple[Caller, ...]:
+        arn = f"arn:{self.partition}:iam::{self.id}:user/people/somebody"
+        bounds = {u.permissions_boundary for u in self.account.users if u.path == "/people/"}
+        name = next((b for b in sorted(filter(None, bounds))), None)
+        boundary = self.policies[name] if name else None
+        return tuple(
+            Caller(g.name, "team", arn, Policies(groups=(self.held[g.name],), boundary=boundary), (g.name,))
+            for g in sorted(self.account.groups, key=lambda g: g.name)
+            if g.path == "/teams/" and "." not in g.name
+        )
 
     def _held(self, holder: Group | Role) -> tuple[Policy, ...]:
         own = [self.policies[name] for name in holder.policies]

@@ -167,6 +167,8 @@ class ActionKeys(NamedTuple):
 
     always: frozenset[str]
     by_type: Mapping[str, frozenset[str]]
+    required: tuple[str, ...]
+    """The resource types that every request for the action names, sorted."""
 
     def carried(self, key: str, types: Iterable[str]) -> bool:
         """Whether the request carries the key for every one of these resource types (none: for the action itself)."""
@@ -191,6 +193,7 @@ def _keys_of_actions(prefix: str) -> Mapping[str, ActionKeys]:
         name: ActionKeys(
             frozenset(row["conditionKeys"]),
             {t["name"]: frozenset(t["conditionKeys"]) | of_type.get(t["name"], set()) for t in row["resourceTypes"]},
+            tuple(sorted({t["name"] for t in row["resourceTypes"] if t["required"]})),
         )
         for name, row in _facts("actions", prefix).items()
     }

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +18,7 @@ from dutybound import __version__
 
 if TYPE_CHECKING:
     from dutybound.baseline import Baseline
+    from dutybound.diagnostic import Diagnostic
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
@@ -44,7 +45,7 @@ def cli() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "sarif", "github"]),
+    type=click.Choice(["text", "json", "sarif", "github", "junit"]),
     default="text",
     help="How findings are written: for people (on stderr), or for machines (on stdout).",
 )
@@ -79,6 +80,8 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
         click.echo(diagnostic.as_json(found))
     elif form == "sarif":
         click.echo(diagnostic.as_sarif(found, __version__, path.as_posix()))
+    elif form == "junit":
+        click.echo(_junit(path, environment, found))
     elif form == "github" and found:
         click.echo(diagnostic.as_github(found))
     elif found:
@@ -90,6 +93,21 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
             click.echo(_summary(f"{path}{f' in {name}' if name else ''}", one.value))
             click.echo(f"What CloudFormation cannot do, such as first passwords: {_steps_command(path, name)}")
     return not (strict and found)
+
+
+def _junit(path: Path, environment: str | None, found: Sequence[Diagnostic]) -> str:
+    """Every test with its result, and that the rest of the configuration is in order as one more."""
+    from dutybound.access import as_junit
+    from dutybound.compiler import promises
+    from dutybound.diagnostic import Diagnostic, render_all
+    from dutybound.guardrails import Result
+
+    results = promises(path, environment, today())
+    failures = {r.failure for listed in results.values() for r in listed}
+    rest = [d for d in found if d.severity == "error" and d not in failures]
+    wrong = Diagnostic(rest[0].name, rest[0].message, rest[0].span, notes=(render_all(rest),)) if rest else None
+    whole = {path.as_posix(): [Result(f"{path.as_posix()} compiles", None, wrong)]}
+    return as_junit({**whole, **{name or "tests": listed for name, listed in results.items()}})
 
 
 def _summary(what: str, baseline: Baseline) -> str:

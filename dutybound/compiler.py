@@ -7,14 +7,16 @@ Each stage reports everything it finds; the chain stops only between stages.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from dutybound import guardrails, source
+from dutybound import access, guardrails, source
 from dutybound.baseline import Baseline
 from dutybound.config import Configuration
 from dutybound.diagnostic import Checked, Diagnostic, Text, did_you_mean, in_order, quoted
+from dutybound.guardrails import Result
 from dutybound.lower import lower
 from dutybound.read import Reading, read
 from dutybound.source import Fields
@@ -43,6 +45,20 @@ def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None
         return {None: Checked(None, reading.diagnostics)}
     known = environments(reading.value.configuration)
     return {name: _compiled(reading, name, today) for name in (sorted(known) or (None,))}
+
+
+def promises(path: Path, environment: str | None = None, today: date | None = None) -> dict[str | None, list[Result]]:
+    """Every test of a configuration and its result, for one environment or for each; none if it does not compile."""
+    reading = _read(source.load(path))
+    if reading.failed or reading.value is None:
+        return {}
+    known = environments(reading.value.configuration)
+    chosen = (environment,) if environment is not None else sorted(known) or (None,)
+    made = {name: lower(reading.value, name, today) for name in chosen}
+    return {
+        name: [] if baseline.failed else list(_tests(reading.value, baseline, name, today))
+        for name, baseline in made.items()
+    }
 
 
 def environments(configuration: Configuration) -> dict[str, Text]:
@@ -90,5 +106,13 @@ def _compiled(reading: Checked[Reading], environment: str | None, today: date | 
     found = (*reading.diagnostics, *baseline.diagnostics)
     if baseline.failed:
         return Checked(None, in_order(found))
-    found = in_order((*found, *guardrails.check(reading.value)))
-    return replace(baseline, diagnostics=found)
+    failures = [r.failure for r in _tests(reading.value, baseline, environment, today) if r.failure is not None]
+    return replace(baseline, diagnostics=in_order((*found, *failures)))
+
+
+def _tests(
+    reading: Reading, baseline: Checked[Baseline], environment: str | None, today: date | None
+) -> Iterator[Result]:
+    yield from guardrails.check(reading)
+    if baseline.value is not None:
+        yield from access.results(reading, baseline.value, environment, today)

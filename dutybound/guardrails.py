@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from dutybound.asked import Scope
 from dutybound.config import Duty, Expectation
-from dutybound.diagnostic import Diagnostic, did_you_mean, quoted
+from dutybound.diagnostic import Diagnostic, Span, did_you_mean, quoted
 from dutybound.evaluate import Decision, Judge, Request, in_account
 from dutybound.grant import Access, duty_access, example_use, unknown_action_hint
 from dutybound.lower import scope_of
@@ -22,14 +23,23 @@ EXAMPLE_ACCOUNT = "111122223333"
 _EXAMPLE = f"arn:aws:iam::{EXAMPLE_ACCOUNT}:user/people/example"
 
 
-def check(reading: Reading) -> Iterator[Diagnostic]:
-    """All rules over a configuration without errors."""
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One promise of a configuration that is tested: what it says, where, and what is wrong with it, if anything is."""
+
+    says: str
+    at: Span | None
+    failure: Diagnostic | None = None
+
+
+def check(reading: Reading) -> Iterator[Result]:
+    """What own duties expect of themselves, over a configuration without errors."""
     scope = scope_of(reading.configuration)
     for name, duty in sorted(reading.configuration.duties.items()):
         yield from expectations(name, duty, scope)
 
 
-def expectations(name: str, duty: Duty, scope: Scope | None = None) -> Iterator[Diagnostic]:
+def expectations(name: str, duty: Duty, scope: Scope | None = None) -> Iterator[Result]:
     """What a duty expects of itself holds: each allow is allowed and each deny is denied by its grants alone.
 
     Judged with the duty's example parameters, for a person signed in with MFA, in account 111122223333.
@@ -39,26 +49,27 @@ def expectations(name: str, duty: Duty, scope: Scope | None = None) -> Iterator[
     if any(d.severity == "error" for d in found):
         return  # reported where the duty is compiled
     for expectation in duty.expect:
-        yield from _expectation(name, expectation, access)
+        says = f"duty {name} {'allows' if expectation.allow else 'denies'} {expectation.request}"
+        yield Result(says, expectation.request.span, _expectation(name, expectation, access))
 
 
-def _expectation(name: str, expectation: Expectation, access: Access) -> Iterator[Diagnostic]:
+def _expectation(name: str, expectation: Expectation, access: Access) -> Diagnostic | None:
     text = expectation.request
     action, _, resource = text.partition(" on ")
     if hint := unknown_action_hint(action):
-        yield Diagnostic("unknown-action", f"duty {quoted(name)}: there is no action {quoted(action)}", text.span, hint)
-        return
+        message = f"duty {quoted(name)}: there is no action {quoted(action)}"
+        return Diagnostic("unknown-action", message, text.span, hint)
     wanted = "allowed" if expectation.allow else "denied"
     for key in expectation.when:
         if condition_key_type(key) is None:
             message = f"duty {quoted(name)}: there is no condition key {quoted(key)}"
-            yield Diagnostic("unknown-condition-key", message, key.span, did_you_mean(key, near_keys(key)))
-            return
+            return Diagnostic("unknown-condition-key", message, key.span, did_you_mean(key, near_keys(key)))
     when = {str(k): v[0] if len(v) == 1 else tuple(map(str, v)) for k, v in expectation.when.items()}
     decision = judged(access, action, resource, when)
-    if decision.outcome != wanted:
-        message = f"duty {quoted(name)} expects {quoted(text)} to be {wanted}, but it is {decision.outcome}"
-        yield Diagnostic("broken-expectation", message, text.span, _reason(decision, access))
+    if decision.outcome == wanted:
+        return None
+    message = f"duty {quoted(name)} expects {quoted(text)} to be {wanted}, but it is {decision.outcome}"
+    return Diagnostic("broken-expectation", message, text.span, _reason(decision, access))
 
 
 def judged(

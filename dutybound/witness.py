@@ -54,12 +54,19 @@ class Where:
 
 
 def witness(
-    judge: Side, action: Action, known: Known, where: Where, resource: str = "", but: Side | None = None
+    judge: Side,
+    action: Action,
+    known: Known,
+    where: Where,
+    resource: str = "",
+    but: Side | None = None,
+    free: bool = True,
 ) -> Witness | None:
     """A request for the action that `judge` allows and `but` (where given) does not; None if there is none.
 
-    Without `resource` any resource that the action can be about counts; condition keys that `known` does not settle can
-    be anything, absent too. The outcome is 'allowed', or 'unknown' where the judge or this search does not know.
+    Without `resource` any resource that the action can be about counts, and with wildcards in it any that matches.
+    Condition keys that `known` does not settle can be anything, absent too; without `free` they are absent. The outcome
+    is 'allowed', or 'unknown' where the judge or this search does not know.
     """
     mine = judge.naming(str(action))
     if not any(s.effect == "Allow" for s in mine) or _ruled_out(mine, action, known, where):
@@ -67,23 +74,49 @@ def witness(
     every = [*mine, *(but.naming(str(action)) if but is not None else ())]
     doubt: Witness | None = None
     try:
-        resources = [resource] if resource else list(_resources(action, every, known, where))
-        contexts = list(_contexts(every, known))
+        named = [("", on) for on in _named(resource, every, known)] if resource else None
+        resources = named if named is not None else list(_resources(action, every, known, where))
+        contexts = list(_contexts(every, known)) if free else [_settled(known)]
     except _TooMany as reason:
         request = Request(where.principal, str(action), resource or "*", _settled(known))
         return Witness("unknown", request, str(reason))
-    for on in resources:
-        for context in contexts:
-            request = Request(where.principal, str(action), on, context)
-            first = judge.decide(request)
-            if first.outcome == "denied":
-                continue
-            second = but.decide(request).outcome if but is not None else "denied"
-            if first.outcome == "allowed" and second == "denied":
-                return Witness("allowed", request)
-            if second != "allowed":
-                doubt = doubt or Witness("unknown", request, first.reason or "the other side is unknown")
+    for context in contexts:
+        found = _in_context(judge, but, action, resources, context, where)
+        if found is not None and found.outcome == "allowed":
+            return found
+        doubt = doubt or found
     return doubt
+
+
+def _in_context(
+    judge: Side,
+    but: Side | None,
+    action: Action,
+    resources: Iterable[tuple[str, str]],
+    context: Mapping[str, str | Values],
+    where: Where,
+) -> Witness | None:
+    """A witness among requests with these condition keys.
+
+    A request that names several resources (a new server: its image, its network, itself) is allowed if each of them is;
+    so all types that every request names must be, and one resource that `but` does not allow makes the difference.
+    """
+    needed = catalog.action_keys(action).required
+    missing = set(needed) if len(needed) > 1 and any(type_ for type_, _ in resources) else set()
+    found: Witness | None = None
+    doubt: Witness | None = None
+    for type_, on in resources:
+        request = Request(where.principal, str(action), on, context)
+        first = judge.decide(request)
+        if first.outcome == "denied":
+            continue
+        missing.discard(type_)
+        second = but.decide(request) if but is not None else None
+        if first.outcome == "allowed" and (second is None or second.outcome == "denied"):
+            found = found or Witness("allowed", request)
+        elif second is None or second.outcome != "allowed":
+            doubt = doubt or Witness("unknown", request, first.reason or "the other side is unknown")
+    return None if missing else found or doubt
 
 
 class Side(Protocol):
@@ -128,14 +161,7 @@ def _settled(known: Known) -> dict[str, str | Values]:
 
 def _ruled_out(statements: Iterable[Statement], action: Action, known: Known, where: Where) -> bool:
     """Whether a Deny on everything holds whatever is free: the quick way for most of 22,000 actions."""
-    names = {key.lower() for key in known}
-    return any(
-        s.effect == "Deny"
-        and s.resources == ("*",)
-        and all(c.key.lower() in names for c in s.conditions)
-        and _denies(s, action, known, where)
-        for s in statements
-    )
+    return any(s.effect == "Deny" and _everywhere(s, known) and _denies(s, action, known, where) for s in statements)
 
 
 def _denies(statement: Statement, action: Action, known: Known, where: Where) -> bool:
@@ -152,29 +178,74 @@ def _alone(statement: Statement) -> Judge:
 # --- classes of resources -------------------------------------------------------------------------------------------
 
 
-def _resources(action: Action, statements: Iterable[Statement], known: Known, where: Where) -> Iterator[str]:
-    """One resource of each class that the statements tell apart, among those that the action can be about."""
-    patterns = sorted(
-        {p for s in statements for text in (*s.resources, *s.not_resources) for p in _filled(text, known)} - {"*"}
-    )
+def _named(resource: str, statements: Iterable[Statement], known: Known) -> Iterable[str]:
+    """The resource, or one of each class of those that it matches."""
+    return _classes(resource, _patterns(statements, known)) if "*" in resource or "?" in resource else (resource,)
+
+
+def _patterns(statements: Iterable[Statement], known: Known) -> tuple[str, ...]:
+    """What the statements say of resources, variables filled in; sorted."""
+    texts = {text for s in statements for text in (*s.resources, *s.not_resources)}
+    return tuple(sorted({_filled(text, known) for text in texts} - {"*"}))
+
+
+def possible(policies: Policies, known: Known, where: Where) -> frozenset[Action]:
+    """The actions that a principal may be allowed at all: granted, within the boundary, not denied everywhere.
+
+    A quick way past most of the reference's 22,000 actions: what is not in it is denied whatever the request.
+    """
+    own = [*policies.identity, *(p for group in policies.groups for p in group)]
+    levels = [own, *([[policies.boundary]] if policies.boundary is not None else [])]
+    out: frozenset[Action] | None = None
+    for level in levels:
+        statements = [s for policy in level for s in policy.statements]
+        granted = frozenset[Action]().union(*(spoken_of(s) for s in statements if s.effect == "Allow"))
+        for statement in statements:
+            if statement.effect == "Deny" and _everywhere(statement, known):
+                action = next(iter(spoken_of(statement) & granted), None)
+                if action is not None and _denies(statement, action, known, where):
+                    granted -= spoken_of(statement)
+        out = granted if out is None else out & granted
+    return out or frozenset()
+
+
+@lru_cache(maxsize=4096)
+def spoken_of(statement: Statement) -> frozenset[Action]:
+    """The actions of the reference that a statement speaks of."""
+    patterns = statement.actions or statement.not_actions
+    named = frozenset(a for p in patterns for a in (_everything() if p == "*" else catalog.actions_of(p)))
+    return named if statement.actions else _everything() - named
+
+
+@lru_cache(maxsize=1)
+def _everything() -> frozenset[Action]:
+    return frozenset(a for s in catalog.services() for a in catalog.service(s).actions.values())
+
+
+def _everywhere(statement: Statement, known: Known) -> bool:
+    """Whether a statement is about every resource, under conditions that are all settled."""
+    names = {key.lower() for key in known}
+    return statement.resources == ("*",) and all(c.key.lower() in names for c in statement.conditions)
+
+
+def _resources(
+    action: Action, statements: Iterable[Statement], known: Known, where: Where
+) -> Iterator[tuple[str, str]]:
+    """One resource, with its type, of each class that the statements tell apart, of those the action can be about."""
+    patterns = _patterns(statements, known)
     types = catalog.service(action.service).types
-    formats = [types[name].arn for name in action.types if name in types]
+    formats = [(name, types[name].arn) for name in action.types if name in types]
     if not formats:
-        yield "*"
-        return
-    seen: set[str] = set()
-    for format_ in formats:
+        yield "", "*"
+    for name, format_ in formats:
         for shape in _shapes(format_, patterns, where):
-            for found in _classes(shape, tuple(patterns)):
-                if found not in seen:
-                    seen.add(found)
-                    yield found
+            yield from ((name, found) for found in _classes(shape, patterns))
 
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
-def _filled(text: str, known: Known) -> list[str]:
+def _filled(text: str, known: Known) -> str:
     """A pattern with the policy variables that are known filled in; an unknown one stands for any text."""
     lowered = {key.lower(): value for key, value in known.items()}
 
@@ -182,7 +253,7 @@ def _filled(text: str, known: Known) -> list[str]:
         held = lowered.get(found[1].partition(",")[0].strip().lower())
         return held if isinstance(held, str) else "*"
 
-    return [_VARIABLE.sub(value, text)]
+    return _VARIABLE.sub(value, text)
 
 
 def _shapes(format_: str, patterns: Iterable[str], where: Where) -> Iterator[str]:

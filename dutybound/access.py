@@ -1,0 +1,360 @@
+"""Tests of access: what a configuration says that somebody can and cannot do, run against what was decided.
+
+`can` asks for one request that is allowed, as it stands. `cannot` and `can_only` speak of every request: any resource
+the action can be about, and any condition keys that the test does not settle; so a test that passes is a promise, and
+one that fails shows the request that breaks it. What the judge does not know fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+
+from dutybound import catalog
+from dutybound.baseline import Baseline
+from dutybound.callers import ACCOUNT_ID, Caller, Session, callers, teams
+from dutybound.catalog import Action
+from dutybound.config import AccessRequest, AccessTest, Configuration, DutyUse
+from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
+from dutybound.evaluate import Decision, Judge, Request, in_account
+from dutybound.grant import actions_named, duty_access, unknown_action_hint
+from dutybound.guardrails import Result
+from dutybound.lower import scope_of
+from dutybound.managed import managed_policy
+from dutybound.policy import Policy, Statement, glob
+from dutybound.read import Reading
+from dutybound.when import condition_key_type, near_keys
+from dutybound.witness import Known, OwnSide, Side, Where, Witness, possible, witness
+
+_BROKEN = "broken-access-test"
+
+
+def results(
+    reading: Reading, baseline: Baseline, environment: str | None = None, today: date | None = None
+) -> Iterator[Result]:
+    """Run every test of access of a configuration that is about this environment, in the order written.
+
+    `today` is the day on which requests are made (without one, long ago).
+    """
+    if reading.configuration.access:
+        run = _Run(reading, baseline, today)
+        for test in reading.configuration.access:
+            known = _environments(reading.configuration)
+            if test.in_ is not None and test.in_ not in known:
+                message = f"no team and no role has anything in an environment {quoted(test.in_)}"
+                hint = did_you_mean(test.in_, known) or "leave it out"
+                wrong = Diagnostic("unknown-environment", message, test.in_.span, hint)
+                yield Result(str(test.who), test.in_.span, wrong)
+            elif test.in_ is None or test.in_ == environment:
+                yield from run.test(test)
+
+
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """One caller of a test, signed in in one way."""
+
+    caller: Caller
+    session: Session
+    side: OwnSide = field(compare=False)
+
+    def __str__(self) -> str:
+        how = {"no-mfa": " without MFA", "key": " with an access key alone"}.get(self.session, "")
+        return f"{self.caller.name}{how}"
+
+
+class _Run:
+    def __init__(self, reading: Reading, baseline: Baseline, today: date | None) -> None:
+        self.configuration: Configuration = reading.configuration
+        self.duties = reading.duties
+        account = baseline.accounts[0]
+        self.account, self.region = account.id or ACCOUNT_ID, account.home_region
+        self.callers = callers(baseline, account)
+        self.teams = teams(baseline, account)
+        self.today = today or date(2000, 1, 1)
+        self.sides: dict[object, OwnSide] = {}
+
+    def test(self, test: AccessTest) -> Iterator[Result]:
+        who = self._who(test)
+        if isinstance(who, Diagnostic):
+            yield Result(str(test.who), test.who.span, who)
+            return
+        for request in test.can:
+            # Signed in without MFA is the most that somebody without MFA can be; a key alone is less.
+            yield self._result(test, "can", request, self._can(request, [w for w in who if w.session != "key"]))
+        for request in test.cannot:
+            yield self._result(test, "cannot", request, self._cannot(request, who))
+        if test.can_only:
+            names = ", ".join(str(o.name if isinstance(o, DutyUse) else o.action) for o in test.can_only)
+            yield Result(f"{_subject(test)} can only {names}", test.who.span, self._can_only(test, who))
+
+    def _result(self, test: AccessTest, verb: str, request: AccessRequest, failure: Diagnostic | None) -> Result:
+        when = "".join(f", {key} = {' or '.join(values)}" for key, values in request.when.items())
+        return Result(f"{_subject(test)} {verb} {request.action}{when}", request.action.span, failure)
+
+    # -- who
+
+    def _who(self, test: AccessTest) -> list[_Who] | Diagnostic:
+        found = self._named(test.who)
+        if isinstance(found, Diagnostic):
+            return found
+        without: tuple[Session, ...] = ("no-mfa", "key")
+        out = []
+        for caller in found:
+            sessions = caller.sessions[:1] if test.without is None else [s for s in without if s in caller.sessions]
+            out += [_Who(caller, session, self._side(caller)) for session in sessions]
+        if not out:
+            message = f"sessions of the role {quoted(test.who)} never carry MFA, so 'without: mfa' says nothing of it"
+            return Diagnostic("wrong-value", message, test.span, "remove 'without'")
+        return out
+
+    def _named(self, who: Text) -> list[Caller] | Diagnostic:
+        kind, _, name = who.rpartition(" ")
+        if who == "everyone":
+            # Whoever has the same policies and tags can do the same: one of them speaks for all.
+            distinct = {(c.policies, c.tags, c.role): c for c in reversed(self.callers) if c.kind != "break-glass"}
+            return list(reversed(distinct.values()))
+        every = (*self.callers, *self.teams)
+        fitting = [c for c in every if c.name == name and kind in ("", c.kind, "user")]
+        if not fitting:
+            here = f" a {kind}" if kind else ""
+            message = f"a test of access is about{here} {quoted(name)}, which does not exist in this account"
+            near = did_you_mean(name, ("everyone", *(c.name for c in every)))
+            return Diagnostic("unknown-principal", message, who.span, near)
+        if len(fitting) > 1:
+            kinds = " or ".join(sorted(f"'{c.kind} {name}'" for c in fitting))
+            message = f"{quoted(name)} is the name of several"
+            return Diagnostic("ambiguous-principal", message, who.span, f"write {kinds}")
+        return fitting
+
+    def _side(self, caller: Caller) -> OwnSide:
+        return self.sides.setdefault(caller.policies, OwnSide(caller.policies))
+
+    # -- what
+
+    def _asked(self, request: AccessRequest) -> tuple[list[Action], str, Known] | Diagnostic:
+        pattern, _, resource = request.action.partition(" on ")
+        actions = list(catalog.actions_of(pattern))
+        if not actions:
+            hint = unknown_action_hint(pattern) or "check the service and the name"
+            return Diagnostic("unknown-action", f"there is no action {quoted(pattern)}", request.action.span, hint)
+        for key in request.when:
+            if condition_key_type(key) is None:
+                message = f"there is no condition key {quoted(key)}"
+                return Diagnostic("unknown-condition-key", message, key.span, did_you_mean(key, near_keys(key)))
+        when = {str(k): str(v[0]) if len(v) == 1 else tuple(map(str, v)) for k, v in request.when.items()}
+        return sorted(actions), resource, when
+
+    def _where(self, who: _Who) -> Where:
+        return Where(who.caller.arn, self.account, self.region)
+
+    def _can(self, request: AccessRequest, who: Iterable[_Who]) -> Diagnostic | None:
+        asked = self._asked(request)
+        if isinstance(asked, Diagnostic):
+            return asked
+        actions, resource, when = asked
+        if "*" in resource or "?" in resource:
+            message = f"'can' is about one resource, not {quoted(resource)}"
+            return Diagnostic("wrong-resource", message, request.action.span, "name one, or leave it out for any")
+        for one in who:
+            known = self._usual(one, resource, when)
+            for action in actions:
+                found = witness(one.side, action, known, self._where(one), resource, free=False)
+                if found is None or found.outcome == "unknown":
+                    made = found.request if found is not None else self._example(one, action, resource, known)
+                    return self._failed_can(one, action, made, one.side.decide(made), request.action)
+        return None
+
+    def _usual(self, who: _Who, resource: str, when: Known) -> Known:
+        """What is known of an ordinary request: made today from where people work, as the guardrails want it."""
+        region = resource.split(":")[3] if resource.count(":") >= 5 else ""
+        usual: dict[str, str | tuple[str, ...] | None] = {
+            "aws:CurrentTime": f"{self.today.isoformat()}T12:00:00Z",
+            "aws:RequestedRegion": region or self.region,
+        }
+        guardrails = self.configuration.guardrails
+        networks = [n for n in guardrails.from_ or () if not n.startswith("vpc-")]
+        if networks and who.caller.kind != "role":
+            usual["aws:SourceIp"] = networks[0].partition("/")[0]
+        usual |= {f"aws:RequestTag/{tag}": "x" for tag in guardrails.require_tags or ()}
+        for pattern in (guardrails.instance_types or ())[:1]:
+            usual["ec2:InstanceType"] = next(t for t in catalog.instance_types() if glob(pattern).fullmatch(t))
+        return {**usual, **who.caller.known(who.session), **when}
+
+    def _example(self, who: _Who, action: Action, resource: str, known: Known) -> Request:
+        """A request that is denied, if possible by a statement, for a message to show."""
+        settled = {key: value for key, value in known.items() if value is not None}
+        tried = [Request(who.caller.arn, str(action), on, settled) for on in self._some(action, resource)]
+        return next((r for r in tried if who.side.decide(r).because), tried[0])
+
+    def _some(self, action: Action, resource: str) -> list[str]:
+        """The resource, or one of each type that the action is about."""
+        types = catalog.service(action.service).types
+        formats = [types[name].arn for name in catalog.action_keys(action).required or action.types if name in types]
+        return [resource] if resource else ["*", *(_filled_in(f, self.account, self.region) for f in formats)]
+
+    def _cannot(self, request: AccessRequest, who: Iterable[_Who]) -> Diagnostic | None:
+        asked = self._asked(request)
+        if isinstance(asked, Diagnostic):
+            return asked
+        actions, resource, when = asked
+        for one in who:
+            known = {**one.caller.known(one.session), **when}
+            within = possible(one.caller.policies, known, self._where(one))
+            for action in actions:
+                found = witness(one.side, action, known, self._where(one), resource) if action in within else None
+                if found is not None:
+                    return self._failed_cannot(one, found, request.action, "", when)
+        return None
+
+    def _can_only(self, test: AccessTest, who: Iterable[_Who]) -> Diagnostic | None:
+        policies: list[Policy] = []
+        for only in test.can_only:
+            made = self._duty(only) if isinstance(only, DutyUse) else self._request(only)
+            if isinstance(made, Diagnostic):
+                return made
+            policies += made
+        but = Judge(policies)
+        for one in who:
+            known = one.caller.known(one.session)
+            for action in sorted(possible(one.caller.policies, known, self._where(one)) - _unasked()):
+                found = witness(one.side, action, known, self._where(one), but=but)
+                if found is not None:
+                    return self._failed_cannot(one, found, test.who, ", which is beyond what 'can_only' names", {})
+        return None
+
+    def _duty(self, use: DutyUse) -> list[Policy] | Diagnostic:
+        found: list[Diagnostic] = []
+        access = duty_access(use, self.duties[use.name], found, scope_of(self.configuration))
+        errors = [d for d in found if d.severity == "error"]
+        if errors:
+            return errors[0]
+        own = in_account(Policy(access.statements), self.account)
+        return [own, *(managed_policy(name).policy for name in access.managed)]
+
+    def _request(self, request: AccessRequest) -> list[Policy] | Diagnostic:
+        asked = self._asked(request)
+        if isinstance(asked, Diagnostic):
+            return asked
+        pattern, _, resource = request.action.partition(" on ")
+        return [Policy((Statement("Only", "Allow", (pattern,), (resource or "*",)),))]
+
+    # -- what failed
+
+    def _failed_can(self, who: _Who, action: Action, request: Request, decision: Decision, at: Text) -> Diagnostic:
+        resource = "" if request.resource == "*" else f" on {request.resource}"
+        if decision.outcome == "unknown":
+            message = f"whether {who} can {action}{resource} is unknown: {decision.reason}"
+            hint = "name the resource and the condition keys that decide"
+        elif decision.because:
+            message = f"{who} cannot {action}{resource}: it is denied"
+            hint = _change(decision.because, "leave it out, or do not promise this")
+        else:
+            message = f"{who} cannot {action}{resource}: nothing allows it"
+            hint = _near(who.side, action) or "give a duty that grants it"
+        return Diagnostic(_BROKEN, message, at.span, hint, (_asking(request), *_because(decision)))
+
+    def _failed_cannot(self, who: _Who, found: Witness, at: Text, beyond: str, when: Known) -> Diagnostic:
+        request = found.request
+        decision = who.side.decide(request)
+        resource = "" if request.resource == "*" else f" on {request.resource}"
+        if found.outcome == "unknown":
+            message = f"whether {who} can {request.action}{resource} is unknown: {found.reason or decision.reason}"
+            return Diagnostic(_BROKEN, message, at.span, "name the condition keys that decide", (_asking(request),))
+        known = {key.lower() for key in (*who.caller.known(who.session), *when)}
+        extra = [f"{key} = {_shown(value)}" for key, value in request.context.items() if key.lower() not in known]
+        message = f"{who} can {request.action}{resource}{' with ' + ', '.join(extra) if extra else ''}{beyond}"
+        hint = _change(decision.because, "take the duty away, or add it to 'never'")
+        return Diagnostic(_BROKEN, message, at.span, hint, (_asking(request), *_because(decision)))
+
+
+def _filled_in(format_: str, account: str, region: str) -> str:
+    head = format_.replace("${Partition}", "aws").replace("${Region}", region).replace("${Account}", account)
+    return re.sub(r"\$\{[^}]*\}", "x", head)
+
+
+def _subject(test: AccessTest) -> str:
+    return f"{test.who} without {test.without}" if test.without else str(test.who)
+
+
+def _environments(configuration: Configuration) -> set[str]:
+    teams = {str(name) for team in configuration.teams.values() for name in team.in_}
+    return teams | {str(name) for role in configuration.roles.values() for name in role.in_}
+
+
+def _shown(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else " and ".join(value)
+
+
+def _asking(request: Request) -> str:
+    told = {key: value for key, value in sorted(request.context.items()) if not key.startswith(_WHO_IT_IS)}
+    said = ", ".join(f"{key}={_shown(value)}" for key, value in told.items())
+    return f"request: {request.principal}: {request.action} on {request.resource}{f' ({said})' if said else ''}"
+
+
+_WHO_IT_IS = ("aws:Principal", "aws:username", "aws:ViaAWSService")
+"""How the names of condition keys begin that say no more than the principal does."""
+
+
+@cache
+def _unasked() -> frozenset[Action]:
+    """Actions that AWS answers without asking any policy (AWS STS API Reference)."""
+    return frozenset(actions_named(("sts:GetCallerIdentity", "sts:GetSessionToken")))
+
+
+def _because(decision: Decision) -> Iterator[str]:
+    if not decision.because:
+        yield f"decision: {decision.outcome}, since no statement allows it"
+    for statement in decision.because:
+        name = statement.sid or "a statement"
+        whose = _lines(statement) or " of an AWS managed policy"
+        yield f"decision: {statement.effect.lower()} by {name}{whose}"
+
+
+def _lines(statement: Statement) -> str:
+    places = []
+    for origin in statement.origins:
+        asked = f" at {origin.asked.place}" if origin.asked else ""
+        granted = f", grant at {origin.granted.place}" if origin.granted else ""
+        places.append(f"{origin.duty}{asked}{granted}")
+    return f" ({'; '.join(places)})" if places else ""
+
+
+def _change(because: Iterable[Statement], otherwise: str) -> str:
+    """The lines that would change it."""
+    places = {o.asked.place: o.duty for s in because for o in s.origins if o.asked}
+    return f"{', '.join(f'{duty} at {place}' for place, duty in sorted(places.items()))}: {otherwise}" if places else ""
+
+
+def _near(side: Side, action: Action) -> str:
+    """What allows the action, though not this request."""
+    allows = [s for s in side.naming(str(action)) if s.effect == "Allow"]
+    if not allows:
+        return ""
+    where = ", ".join(sorted({r for s in allows for r in s.resources})[:3])
+    when = ", ".join(sorted({f"{c.operator} {c.key}" for s in allows for c in s.conditions}))
+    return f"it is allowed on {where or 'some resources'}{' under ' + when if when else ''}"
+
+
+def as_junit(found: Mapping[str, Iterable[Result]]) -> str:
+    """JUnit XML of the results, one suite for each name (an environment, or the configuration)."""
+    from xml.etree import ElementTree as Xml
+
+    root = Xml.Element("testsuites")
+    for name, results_ in found.items():
+        suite = Xml.SubElement(root, "testsuite", name=name)
+        listed = list(results_)
+        suite.set("tests", str(len(listed)))
+        suite.set("failures", str(sum(r.failure is not None for r in listed)))
+        for result in listed:
+            case = Xml.SubElement(suite, "testcase", classname="access", name=result.says)
+            if result.at is not None:
+                case.set("file", result.at.source.path)
+                case.set("line", str(result.at.line))
+            if result.failure is not None:
+                failed = Xml.SubElement(case, "failure", message=result.failure.message, type=result.failure.name)
+                failed.text = "\n".join(filter(None, (result.failure.hint, *result.failure.notes)))
+    Xml.indent(root)
+    return Xml.tostring(root, encoding="unicode", xml_declaration=False)
