@@ -198,7 +198,7 @@ def _answer(_context: click.Context, option: click.Parameter, value: Any) -> str
     if value is None or value == ():
         return () if question.many else ""
     try:
-        return question.read(", ".join(value) if question.many else value)
+        return question.taken(value if question.many else (value,))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -24,9 +24,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from dutybound import config
+from dutybound import catalog, config
 from dutybound.compiler import compile_everywhere
-from dutybound.diagnostic import Span, Text, quoted, render_all
+from dutybound.diagnostic import Diagnostic, Span, Text, in_order, quoted, render_all
 from dutybound.read import library
 from dutybound.source import Fields, Items, files, loads
 
@@ -50,6 +50,9 @@ _NOT_TEXT = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 _ADMINISTRATORS = ("teams", "administrators", "members")
 _BREAK_GLASS = ("break_glass", "users")
 _NETWORKS = ("guardrails", "from")
+
+
+Answer: TypeAlias = "str | tuple[str, ...]"
 
 
 class Refused(Exception):
@@ -78,21 +81,26 @@ class Question:
     asks: str
     type: Any
     many: bool = False
+    guessed: bool = False
+    """Whether what is suggested is a guess: good enough to be shown, not to be taken unseen."""
 
-    def read(self, text: str) -> str | tuple[str, ...]:
-        """The answer in a text, several ones parted by commas or blanks. Raises ValueError with the reason."""
-        words = tuple(dict.fromkeys(re.split(r"[,\s]+", text.strip(", ")))) if self.many else (text.strip(" "),)
+    def read(self, text: str) -> Answer:
+        """The answer in a line, several parted by commas or blanks. Raises ValueError with the reason."""
+        words = re.split(r"[,\s]+", text.strip(", ")) if self.many else [text.strip(" ")]
+        return self.taken(tuple(words))
+
+    def taken(self, words: tuple[str, ...]) -> Answer:
+        """The answer made of these words, each as it is. Raises ValueError with the reason."""
         for word in words:
-            try:
-                TypeAdapter(self.type).validate_python(word)
-            except ValidationError as error:
-                reason = error.errors()[0]["msg"]
-                raise ValueError(f"{quoted(word)}: {reason}" if self.many else reason) from None
-        return words if self.many else words[0]
+            if reason := _unfit(self.type, word):
+                raise ValueError(f"{quoted(word)}: {reason}" if self.many else reason)
+        return tuple(dict.fromkeys(words)) if self.many else words[0]
 
 
 QUESTIONS = (
-    Question("name", "--name", "Name of the organization, in stack names and tags", config.OrganizationName),
+    Question(
+        "name", "--name", "Name of the organization, in stack names and tags", config.OrganizationName, guessed=True
+    ),
     Question("owner", "--owner", "Who owns the account: an address, a tag on everything", config.Owner),
     Question("alert", "--alert", "Address that hears of every use of break-glass", config.Email),
     Question("region", "--region", "Home Region: choose once, stacks do not move", config.RegionName),
@@ -132,8 +140,8 @@ def suggested(example: str, folder: Path, given: Answers) -> Answers:
         return next((tuple(map(str, found)) for tree in trees if (found := _at(tree, path))), ())
 
     return Answers(
-        name=name if _fits(config.OrganizationName, name) else _NAME,
-        alert=given.owner if _fits(config.Email, given.owner) else "",
+        name=_NAME if _unfit(config.OrganizationName, name) else name,
+        alert="" if _unfit(config.Email, given.owner) else given.owner,
         region=_REGION,
         administrators=listed(_ADMINISTRATORS),
         break_glass=listed(_BREAK_GLASS),
@@ -148,7 +156,6 @@ class Missing(Exception):
         self.questions = questions
 
 
-Answer: TypeAlias = "str | tuple[str, ...]"
 Ask: TypeAlias = Callable[[str, str, Callable[[str], Answer]], Answer]
 """Asks for something, with what is usual, until the last takes the text: it raises ValueError with the reason."""
 
@@ -161,6 +168,9 @@ def answered(example: str, given: Answers, path: Path, today: date, ask: Ask | N
     """
     missing = []
     wanted = questions(example)
+    # Otherwise no answer would do, and nobody could say why.
+    if ask is not None and (found := wrong_with(drafted(example, given, today), today)):
+        raise Refused(_reason(found[0]))
     if lost := [q.flag for q in QUESTIONS if q not in wanted and getattr(given, q.key)]:
         raise Refused(f"the example {example} has no place for {' and '.join(lost)}")
     for question in wanted:
@@ -169,7 +179,7 @@ def answered(example: str, given: Answers, path: Path, today: date, ask: Ask | N
         usual = getattr(suggested(example, path, given), question.key)
         if ask is not None:
             given = _asked(question, usual, example, given, today, ask)
-        elif usual:
+        elif usual and not question.guessed:
             given = _with(given, question, usual)
         else:
             missing.append(question)
@@ -182,8 +192,8 @@ def _asked(question: Question, usual: Answer, example: str, given: Answers, toda
     def read(text: str) -> Answer:
         answer = question.read(text)
         draft = drafted(example, _with(given, question, answer), today)
-        if found := wrong_with(draft, Path("config"), today):
-            raise ValueError(found.partition("\n")[0].partition(": ")[2])
+        if found := wrong_with(draft, today):
+            raise ValueError(_reason(found[0]))
         return answer
 
     answer = ask(question.asks, usual if isinstance(usual, str) else ", ".join(usual), read)
@@ -195,12 +205,13 @@ def _with(given: Answers, question: Question, answer: Answer) -> Answers:
     return replace(given, **fields)
 
 
-def _fits(type_: Any, text: str) -> bool:
+def _unfit(type_: Any, text: str) -> str:
+    """Why a configuration does not take the text for such a value; empty if it does."""
     try:
         TypeAdapter(type_).validate_python(text)
-    except ValidationError:
-        return False
-    return True
+    except ValidationError as error:
+        return error.errors()[0]["msg"]
+    return ""
 
 
 def texts(example: str) -> dict[str, str]:
@@ -222,6 +233,8 @@ def drafted(example: str, answers: Answers, today: date) -> dict[str, str]:
     user's partner, and with an id that nobody knows it is let in by no one until the user writes down the real ones.
     """
     whole = texts(example)
+    if catalog.partition(answers.region) == "aws-us-gov":  # which has no budgets
+        whole = {name: _without_paragraph("budgets:", text) for name, text in whole.items()}
     trees = _trees(whole)
     administrators = {str(m) for tree in trees.values() for m in _at(tree, _ADMINISTRATORS) or ()}
     made = dict(whole)
@@ -230,6 +243,11 @@ def drafted(example: str, answers: Answers, today: date) -> dict[str, str]:
         made[name] = "\n".join(draft.lines_with(draft.edits(tree, Span(tree.span.source, 1, 1), ())))
     made[SCHEMA] = json.dumps(config.schema(library()), indent=2, ensure_ascii=False) + "\n"
     return made
+
+
+def _without_paragraph(start: str, text: str) -> str:
+    paragraphs = text.removesuffix("\n").split("\n\n")
+    return "\n\n".join(p for p in paragraphs if not any(line.startswith(start) for line in p.split("\n"))) + "\n"
 
 
 def _trees(whole: Mapping[str, str]) -> dict[str, Fields]:
@@ -302,6 +320,9 @@ class _Draft:
         }
         old = [str(item) for item in items]
         new = list(given.get(path, ())) or list(dict.fromkeys(self._word(item, path) for item in old))
+        if path == ("guardrails", "regions"):  # no account works in two partitions
+            home = catalog.partition(answers.region or _REGION)
+            new = [region for region in new if catalog.partition(region) == home]
         if new != old:
             first, last = items.spans[0], items.spans[-1]
             text = ", ".join(map(_written, new))
@@ -323,6 +344,8 @@ class _Draft:
             return f"{answers.name or _NAME}-{secrets.token_hex(16)}"
         if _DAY.fullmatch(text):
             return _ahead(date.fromisoformat(text), self.today).isoformat()
+        if text == "USD" and catalog.partition(answers.region) == "aws-cn":
+            return "CNY"
         whole = {_NAME: answers.name, _OWNER: answers.owner, _ALERT: answers.alert, _REGION: answers.region}
         if text in whole:
             return whole[text] or text
@@ -354,19 +377,18 @@ def _written(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def wrong_with(draft: Mapping[str, str], path: Path, today: date) -> str:
-    """Errors and warnings of a draft as if it stood at `path`, rendered; an empty text if there are none."""
+def wrong_with(draft: Mapping[str, str], today: date) -> tuple[Diagnostic, ...]:
+    """Errors and warnings of a draft, in file order."""
     with tempfile.TemporaryDirectory() as folder:
         _write(draft, Path(folder))
-        return _compiled(Path(folder), path, today)[0]
+        return _compiled(Path(folder), today)[0]
 
 
-def _compiled(folder: Path, path: Path, today: date) -> tuple[str, tuple[str, ...]]:
-    """What is wrong with a folder, rendered as if it stood at `path`, and the environments that it names."""
+def _compiled(folder: Path, today: date) -> tuple[tuple[Diagnostic, ...], tuple[str, ...]]:
+    """What is wrong with a folder, and the environments that it names."""
     everywhere = compile_everywhere(folder, today)
-    found = {d for one in everywhere.values() for d in one.diagnostics}
-    text = render_all(found).replace(folder.as_posix(), path.as_posix())
-    return text, tuple(name for name in everywhere if name)
+    found = in_order(d for one in everywhere.values() for d in one.diagnostics)
+    return found, tuple(name for name in everywhere if name)
 
 
 def _write(draft: Mapping[str, str], folder: Path) -> None:
@@ -411,9 +433,9 @@ def put(draft: Mapping[str, str], path: Path, today: date) -> tuple[str, ...]:
             folder = beside / "new"
             folder.mkdir()
             _write(draft, folder)
-            found, environments = _compiled(folder, path, today)
-            if found:
-                raise Refused(found)
+            found, environments = _compiled(folder, today)
+            if found:  # it never stood there: where it would have
+                raise Refused(render_all(found).replace(folder.as_posix(), path.as_posix()))
             if inside:
                 _move_files(folder, path, tuple(draft))
             else:
@@ -462,5 +484,7 @@ def next_steps(path: Path, environments: tuple[str, ...]) -> tuple[str, str, str
     )
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+def _reason(wrong: Exception | Diagnostic) -> str:
+    if isinstance(wrong, Diagnostic):
+        return "; ".join(filter(None, (wrong.message, wrong.hint)))
+    return (wrong.strerror or str(wrong)).lower() if isinstance(wrong, OSError) else str(wrong)
