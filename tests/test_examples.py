@@ -102,7 +102,7 @@ def test_what_init_relies_on() -> None:
                     for key in path:
                         found = next((v for k, v in found.items() if k == key), {}) if isinstance(found, Fields) else {}
                     assert len({span.line for span in getattr(found, "spans", ())}) <= 1, (example, path)
-                people = next((v for k, v in tree.items() if k == "people"), {})
+                people: Any = next((v for k, v in tree.items() if k == "people"), {})
                 lines = text.split("\n")
                 for key in people:
                     assert lines[key.span.line - 1].endswith("}")
