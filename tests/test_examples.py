@@ -255,6 +255,10 @@ def test_regulated() -> None:
     assert dana.may("ec2:RebootInstances", server, **tag)
     assert not dana.may("ec2:RebootInstances", server)
     assert not dana.may("ec2:RebootInstances", server, aws__MultiFactorAuthAge="3600", **tag)
+    group = f"arn:aws:autoscaling:eu-west-1:{ACCOUNT}:autoScalingGroup:1:autoScalingGroupName/payments-a"
+    assert dana.may("autoscaling:SetDesiredCapacity", group)
+    assert not dana.may("autoscaling:SetDesiredCapacity", group, aws__MultiFactorAuthAge="3600")
+    assert not dana.may("autoscaling:SetDesiredCapacity", group, aws__CurrentTime="2028-07-01T00:00:01Z")
     vera = Person("regulated", "production", "vera")
     assert vera.may("cloudtrail:LookupEvents")
     assert not vera.may("cloudtrail:LookupEvents", aws__CurrentTime="2028-04-01T00:00:01Z")

@@ -25,6 +25,7 @@ from dutybound.compiler import compile_everywhere
 from dutybound.diagnostic import render_all
 from dutybound.source import load, loads
 from tests.conftest import ROOT
+from tests.test_editors import SERVER, Editor
 from tests.test_examples import plain
 
 TODAY = date(2026, 12, 1)
@@ -327,6 +328,17 @@ def test_ctrl_c_at_a_prompt_leaves_nothing(tmp_path: Path) -> None:
     assert process.wait(30) == 130
     os.close(ours)
     assert listing(tmp_path) == {"umbrella-aws"}
+
+
+@pytest.mark.skipif(not SERVER.exists(), reason="it comes with package.json")
+def test_an_editor_finds_the_schema(tmp_path: Path) -> None:
+    """By the first line of what was written, in the language server that editors run."""
+    init.put(init.drafted("personal", init.Answers(), TODAY), tmp_path / "config", TODAY)
+    text = (tmp_path / "config" / "account.yaml").read_text(encoding="utf-8")
+    with Editor(tmp_path) as editor:
+        assert editor.problems_of(text) == []
+        (problem,) = editor.problems_of(text.replace("\nversion: 1\n", "\nversion: 1\nteems: {}\n"))
+        assert problem[0] == 3
 
 
 # --- what exists
