@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
+EXAMPLES = ("personal", "small-team", "company", "regulated")
+"""Configurations to start from, the first unless the user says otherwise: folders of `examples`."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it."""
 
@@ -204,6 +206,89 @@ def import_policy(file: Path, name: str) -> None:
     for doubt in made.doubts:
         click.echo(f"warning: {doubt}", err=True)
     click.echo(made.yaml, nl=False)
+
+
+def _answer(_context: click.Context, option: click.Parameter, value: Any) -> str | tuple[str, ...]:
+    """The answer that an option gives. Raises BadParameter with what a configuration says of such a value."""
+    from dutybound.init import QUESTIONS
+
+    question = next(q for q in QUESTIONS if q.key == option.name)
+    if value is None or value == ():
+        return () if question.many else ""
+    try:
+        return question.taken(value if question.many else (value,))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--example", type=click.Choice(EXAMPLES), help="Where to start (default: personal).")
+@click.option("--name", callback=_answer, help="Name of the organization, in stack names and tags.")
+@click.option("--owner", callback=_answer, help="Who owns the account: an address, a tag on everything.")
+@click.option("--alert", callback=_answer, help="Address told of every use of break-glass (default: the owner's).")
+@click.option("--region", callback=_answer, help="Home Region; stacks do not move (default: eu-west-1).")
+@click.option(
+    "--administrator",
+    "administrators",
+    multiple=True,
+    callback=_answer,
+    help="IAM user of an administrator; again for more.",
+)
+@click.option("--break-glass", multiple=True, callback=_answer, help="IAM user for emergencies only; again for more.")
+@click.option(
+    "--from",
+    "networks",
+    multiple=True,
+    callback=_answer,
+    help="regulated: a public network of your offices; again for more.",
+)
+@click.option("--yes", is_flag=True, help="Ask nothing: take what is usual for what is not given.")
+def init(path: Path, example: str | None, yes: bool, **given: Any) -> None:
+    """Write a first configuration, with comments, from an example.
+
+    PATH is a folder that is made, or one without a configuration; without it, the folder config. On a terminal it asks
+    for what is not given. It writes over nothing, and what it writes compiles; if it cannot, it exits with 1 and has
+    written nothing.
+    """
+    from dutybound import init
+
+    ask = _ask if _on_a_terminal() and not yes else None
+    try:
+        init.clear(path)
+        if example is None and ask:
+            example = click.prompt("Where to start", default=EXAMPLES[0], type=click.Choice(EXAMPLES))
+        example = example or EXAMPLES[0]
+        answers = init.answered(example, init.Answers(**given), path, today(), ask)
+        environments = init.put(init.drafted(example, answers, today()), path, today())
+    except init.Refused as refused:
+        click.echo(f"{refused}\nnothing was written", err=True)
+        raise SystemExit(FINDINGS) from None
+    except init.Missing as missing:
+        wanted = ", ".join(f"{q.flag} ({q.asks})" for q in missing.questions)
+        raise click.UsageError(f"nobody is asked, and there is no safe guess: give {wanted}") from None
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nnothing was written", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    click.echo(
+        "\n".join((f"{path}: the example {example}, with your answers. Next:", *init.next_steps(path, environments)))
+    )
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _ask(what: str, usual: str, read: Callable[[str], Any]) -> Any:
+    """Ask until the answer will do, with the reason why one does not."""
+
+    def value(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+
+    return click.prompt(what, default=usual or None, value_proc=value)
 
 
 @cli.command()
