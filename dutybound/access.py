@@ -29,8 +29,6 @@ from dutybound.read import Reading
 from dutybound.when import condition_key_type, near_keys
 from dutybound.witness import Known, OwnSide, Side, Where, Witness, possible, witness
 
-_BROKEN = "broken-access-test"
-
 
 def results(
     reading: Reading, baseline: Baseline, environment: str | None = None, today: date | None = None
@@ -254,7 +252,7 @@ class _Run:
         else:
             message = f"{who} cannot {action}{resource}: nothing allows it"
             hint = _near(who.side, action) or "give a duty that grants it"
-        return Diagnostic(_BROKEN, message, at.span, hint, (_asking(request), *_because(decision)))
+        return Diagnostic("broken-access-test", message, at.span, hint, (_asking(request), *_because(decision)))
 
     def _failed_cannot(self, who: _Who, found: Witness, at: Text, beyond: str, when: Known) -> Diagnostic:
         request = found.request
@@ -262,12 +260,14 @@ class _Run:
         resource = "" if request.resource == "*" else f" on {request.resource}"
         if found.outcome == "unknown":
             message = f"whether {who} can {request.action}{resource} is unknown: {found.reason or decision.reason}"
-            return Diagnostic(_BROKEN, message, at.span, "name the condition keys that decide", (_asking(request),))
+            return Diagnostic(
+                "broken-access-test", message, at.span, "name the condition keys that decide", (_asking(request),)
+            )
         known = {key.lower() for key in (*who.caller.known(who.session), *when)}
         extra = [f"{key} = {_shown(value)}" for key, value in request.context.items() if key.lower() not in known]
         message = f"{who} can {request.action}{resource}{' with ' + ', '.join(extra) if extra else ''}{beyond}"
         hint = _change(decision.because, "take the duty away, or add it to 'never'")
-        return Diagnostic(_BROKEN, message, at.span, hint, (_asking(request), *_because(decision)))
+        return Diagnostic("broken-access-test", message, at.span, hint, (_asking(request), *_because(decision)))
 
 
 def _filled_in(format_: str, account: str, region: str) -> str:

@@ -44,7 +44,13 @@ def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None
     if reading.failed or reading.value is None:
         return {None: Checked(None, reading.diagnostics)}
     known = environments(reading.value.configuration)
-    return {name: _compiled(reading, name, today) for name in (sorted(known) or (None,))}
+    made = {name: _compiled(reading, name, today) for name in (sorted(known) or (None,))}
+    # A waiver may be for what only one environment has: it is unused if it is in all of them.
+    idle = set.intersection(*({d for d in one.diagnostics if d.name == "unused-waiver"} for one in made.values()))
+    return {
+        name: replace(one, diagnostics=tuple(d for d in one.diagnostics if d.name != "unused-waiver" or d in idle))
+        for name, one in made.items()
+    }
 
 
 def promises(path: Path, environment: str | None = None, today: date | None = None) -> dict[str | None, list[Result]]:
