@@ -1,4 +1,4 @@
-"""`python -m demo [--config PATH]`: deploy a configuration to an emulator on this machine and see what people can do.
+"""`python -m demo [--config PATH] [--environment NAME]`: deploy to an emulator on this machine, see what people can do.
 
 Exit code 0: the account holds exactly what the configuration says, and every call had the promised answer. 1: it does
 not, or something stopped the demo; the last line of standard error says what. 2: a wrong argument. 130: interrupted.
@@ -37,9 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo. Returns its exit code; every failure is one line on standard error."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.partition("\n\n")[0] if __doc__ else None)
     parser.add_argument("--config", type=Path, default=Path("config"), help="configuration folder (default: config)")
-    config = parser.parse_args(arguments).config
+    parser.add_argument("--environment", help="that of the account, for a configuration that names some")
+    given = parser.parse_args(arguments)
     try:
-        return _demo(config)
+        return _demo(given.config, given.environment)
     except (DemoError, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -52,10 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _demo(config: Path) -> int:
+def _demo(config: Path, environment: str | None) -> int:
     started = time.monotonic()
     cli()
-    compiled = compile_path(config)
+    compiled = compile_path(config, environment)
     if compiled.diagnostics:
         print(render_all(compiled.diagnostics), file=sys.stderr)
     if compiled.failed or compiled.value is None:
@@ -67,7 +68,7 @@ def _demo(config: Path) -> int:
         _say(f"The demo plays the first of {len(baseline.accounts)} accounts, {account_id}.")
     with running(account_id, account.home_region) as emulator:
         _say(f"An AWS emulator runs at {emulator.url}. No AWS account, credentials or configuration of yours is used.")
-        deployment = deploy(emulator, config)
+        deployment = deploy(emulator, config, environment)
         if not deployment.ok:
             raise DemoError(f"the deployment failed: {deployment.reason}")
         _say(f"cdk deploy: {len(account.stacks)} stacks, {time.monotonic() - started:.0f} s since the start.")

@@ -41,7 +41,8 @@ def expected(baseline: Baseline, account: Account, account_id: str) -> Holdings:
         "users": {
             user.name: {
                 "path": user.path,
-                "tags": tags,
+                "tags": tags | dict(user.tags),
+                "boundary": user.permissions_boundary or "",
                 "policies": [],
                 "inline": [],
                 "credentials": ["password"] if user.secret else [],
@@ -176,6 +177,7 @@ def _user(iam: Any, name: str) -> dict[str, Any]:
     return {
         "path": user["Path"],
         "tags": _tags(user),
+        "boundary": user.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "").rpartition("/")[2],
         "policies": _names(_pages(iam, "list_attached_user_policies", "AttachedPolicies", UserName=name)),
         "inline": _pages(iam, "list_user_policies", "PolicyNames", UserName=name),
         "credentials": [*(key["AccessKeyId"] for key in keys), *(["password"] if _has_password(iam, name) else [])],

@@ -39,8 +39,10 @@ def cli() -> Path:
     return path
 
 
-def cdk(emulator: Emulator, config: Path, command: str, *arguments: str) -> Deployment:
+def cdk(emulator: Emulator, config: Path, command: str, *arguments: str, environment: str | None = None) -> Deployment:
     """Run one CDK command on the app of `cdk.json` with this configuration; its output stays in the emulator's folder.
+
+    `environment` is that of the account, for a configuration that names some.
 
     Raises DemoError if the CLI is not installed. A failed command is an answer, not an error.
     """
@@ -52,6 +54,7 @@ def cdk(emulator: Emulator, config: Path, command: str, *arguments: str) -> Depl
             str(emulator.log.parent / "cdk.out"),
             "--context",
             f"config={config.absolute()}",
+            *(["--context", f"environment={environment}"] if environment else []),
             command,
             *arguments,
         ],
@@ -61,13 +64,14 @@ def cdk(emulator: Emulator, config: Path, command: str, *arguments: str) -> Depl
     return Deployment(code == 0, output)
 
 
-def deploy(emulator: Emulator, config: Path) -> Deployment:
+def deploy(emulator: Emulator, config: Path, environment: str | None = None) -> Deployment:
     """Deploy every stack, after the bucket through which the CLI hands over templates above 50 KiB."""
     home = f"aws://{emulator.account}/{emulator.region}"
-    bucket = cdk(emulator, config, "bootstrap", "--template", str(ROOT / "stacks" / "bootstrap.yaml"), home)
+    template = str(ROOT / "stacks" / "bootstrap.yaml")
+    bucket = cdk(emulator, config, "bootstrap", "--template", template, home, environment=environment)
     if not bucket.ok:
         return bucket
-    return cdk(emulator, config, "deploy", "--all", "--require-approval", "never")
+    return cdk(emulator, config, "deploy", "--all", "--require-approval", "never", environment=environment)
 
 
 def destroy(emulator: Emulator, config: Path, stacks: Iterable[str] = ()) -> Deployment:

@@ -10,14 +10,17 @@ import functools
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from botocore.exceptions import ClientError
 
 from demo.server import ROOT_USER, Credentials, Emulator
-from dutybound.baseline import Account, Role, User
-from dutybound.evaluate import Decision, Request, decide, in_account, policies_of
-from dutybound.policy import Policy, filled
+from dutybound.baseline import Account, Baseline, Role, User
+from dutybound.callers import callers
+from dutybound.evaluate import Decision, Policies, Request, decide, in_account
+from dutybound.policy import filled
+from dutybound.witness import OwnSide
 
 Standing = Literal["access key", "no MFA", "MFA", "role"]
 """How somebody comes: with a long-term key, with a session made without or with MFA, or in a role."""
@@ -177,28 +180,29 @@ def promise(emulator: Emulator, account: Account, actor: Actor, standing: Standi
 
     Taking on a role needs the role's trust as well.
     """
-    policies = policies_of(account, actor.name, account_id=emulator.account)
+    policies = _policies(emulator, account, actor)
+    side = OwnSide(policies)
     context = request_context(emulator, actor, standing)
     reason = ""
     for resource in trial.resources:
-        decision = decide(Request(actor.arn, trial.action, resource, context), policies)
+        decision = side.decide(Request(actor.arn, trial.action, resource, context))
         reason = _reason(decision)
         if decision.outcome != "allowed":
             return decision.outcome, reason
-    return _trust(emulator, actor, context, trial.role) if trial.role else ("allowed", reason)
+    return _trust(emulator, actor, policies, context, trial.role) if trial.role else ("allowed", reason)
 
 
-def _trust(emulator: Emulator, actor: Actor, context: Context, role: Role) -> tuple[str, str]:
-    """Whether the role lets the actor in. The judge takes identity policies, so the statements that name them become
-    one; to name the account is to leave it to the identity policies, which have been asked.
-    """
-    names = {actor.arn, f"arn:aws:iam::{emulator.account}:root", emulator.account, "*"}
-    statements = in_account(role.trust, emulator.account).statements
-    meant = [s for s in statements if any(p.kind == "AWS" and names & set(p.values) for p in s.principals)]
+def _policies(emulator: Emulator, account: Account, actor: Actor) -> Policies:
+    everyone = callers(Baseline("", (), "", (account,)), account, account_id=emulator.account)
+    return next(caller.policies for caller in everyone if caller.name == actor.name)
+
+
+def _trust(emulator: Emulator, actor: Actor, policies: Policies, context: Context, role: Role) -> tuple[str, str]:
+    """Whether the role lets the actor in: its trust and the actor's own policies together."""
     known = context | {"sts:RoleSessionName": "demo"}
     request = Request(actor.arn, "sts:AssumeRole", _role_arn(emulator, role), known)
-    decision = decide(request, [Policy(tuple(replace(s, principals=()) for s in meant))])
-    return decision.outcome, _reason(decision) if meant else "the role does not trust them"
+    decision = decide(request, replace(policies, resource=in_account(role.trust, emulator.account)))
+    return decision.outcome, _reason(decision)
 
 
 def _reason(decision: Decision) -> str:
@@ -213,6 +217,7 @@ def request_context(emulator: Emulator, actor: Actor, standing: Standing) -> Con
         "aws:PrincipalAccount": emulator.account,
         "aws:PrincipalIsAWSService": "false",
         "aws:ViaAWSService": "false",
+        "aws:CurrentTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "aws:RequestedRegion": emulator.region,
         "aws:SecureTransport": "true",
         "aws:SourceIp": "127.0.0.1",

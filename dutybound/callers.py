@@ -61,23 +61,25 @@ class Caller:
         return keys
 
 
-def callers(baseline: Baseline, account: Account, partition: str = "aws") -> tuple[Caller, ...]:
+def callers(
+    baseline: Baseline, account: Account, partition: str = "aws", account_id: str = ACCOUNT_ID
+) -> tuple[Caller, ...]:
     """All principals of an account, sorted by kind and name: people, roles, break-glass users.
 
-    The role that EventBridge takes for the alarm is left out: nobody is it.
+    `account_id` stands for an account without an id. The role that EventBridge takes for the alarm is left out.
     """
-    return _Callers(baseline, account, partition).all()
+    return _Callers(baseline, account, partition, account_id).all()
 
 
 def teams(baseline: Baseline, account: Account, partition: str = "aws") -> tuple[Caller, ...]:
     """Each team as a caller: somebody who is in this team and no other, sorted by name."""
-    return _Callers(baseline, account, partition).teams()
+    return _Callers(baseline, account, partition, ACCOUNT_ID).teams()
 
 
 class _Callers:
-    def __init__(self, baseline: Baseline, account: Account, partition: str) -> None:
+    def __init__(self, baseline: Baseline, account: Account, partition: str, account_id: str) -> None:
         self.baseline, self.account, self.partition = baseline, account, partition
-        self.id = account.id or ACCOUNT_ID
+        self.id = account.id or account_id
         self.policies = {p.name: in_account(p.policy, self.id, partition) for p in account.policies}
         self.groups = {group.name: group for group in account.groups}
         self.held = {name: self._held(group) for name, group in self.groups.items()}
