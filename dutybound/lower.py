@@ -31,7 +31,7 @@ from dutybound.break_glass import break_glass, break_glass_stacks
 from dutybound.budget import budget, budgets_stack
 from dutybound.config import Configuration, DutyUse, Passwords, Team, TeamTrust, seconds
 from dutybound.config import Role as RoleEntry
-from dutybound.diagnostic import Checked, Diagnostic, Span, Text, did_you_mean, in_order, quoted
+from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
 from dutybound.issuer import identities, identity_providers
 from dutybound.mfa import mfa_policy, people_boundary
@@ -42,7 +42,7 @@ from dutybound.quotas import quota
 from dutybound.read import Reading
 from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
 from dutybound.waiver import Held, settled
-from dutybound.when import after_end, before_end
+from dutybound.when import MFA_PRESENT, after_end, before_end
 
 RESOURCES_PER_STACK = quota("resources-per-stack").value
 FOR_PEOPLE, FOR_ROLES = "guardrails-people", "guardrails-roles"
@@ -124,6 +124,7 @@ class _Lowering:
         )
         account = self._with_break_glass(account)
         self._check_stack_sizes(account)
+        self._check_account_quotas(account)
         self.found += settled(self.held, self.configuration.waivers, self.today)
         return account
 
@@ -293,6 +294,7 @@ class _Lowering:
         access = self._access(f"role {name}", role.duties)
         stack = self._stack("roles")
         who = f"role {quoted(name)}"
+        self._check_mfa(who, access)
         shared = [FOR_ROLES] if fence.fence(self.configuration.guardrails, self.prefix) else []
         slots = POLICIES_PER_ROLE - len(shared) - len(access.managed)
         # Whoever takes a team's role is a person, and works from where people work.
@@ -381,6 +383,22 @@ class _Lowering:
         if guardrails.boundary is not None:
             self.found += boundary.check(guardrails.boundary)
 
+    def _check_mfa(self, who: str, access: Access) -> None:
+        """IAM User Guide, "Secure API access with MFA": credentials of a role do not carry the MFA of who took it."""
+        dead: dict[str, list[Statement]] = {}
+        for statement in access.statements:
+            if statement.effect == "Allow" and any(c.key == MFA_PRESENT for c in statement.conditions):
+                for origin in statement.origins:
+                    dead.setdefault(origin.duty, []).append(statement)
+        for duty, statements in sorted(dead.items()):
+            actions = sorted({action for s in statements for action in s.actions})
+            more = f" and {len(actions) - 2} more" if len(actions) > 2 else ""
+            message = f"{who}: duty {quoted(duty)} asks for MFA for {', '.join(actions[:2])}{more}; "
+            message += "sessions of roles carry none, so these are never allowed"
+            at = next((o.asked for s in statements for o in s.origins if o.duty == duty), None)
+            hint = "give it to a team, or a duty without that"
+            self.found.append(Diagnostic("mfa-in-role", message, at, hint, severity="warning"))
+
     def _check_end(self, what: str, until: Text) -> None:
         if self.today is not None and date.fromisoformat(until) < self.today:
             message = f"{what} ended on {until}, and stays in the account without any use"
@@ -406,6 +424,26 @@ class _Lowering:
             if name not in used:
                 access = duty_access(example_use(name, duty), duty, self.found, self.scope)
                 self.held += [Held(f"duty {name}", finding) for finding in access.findings]
+
+    def _check_account_quotas(self, account: Account) -> None:
+        """What an account holds at most: an error above what AWS raises a quota to, a warning above what is there."""
+        counts = {
+            "groups-per-account": len(account.groups),
+            "oidc-providers-per-account": len(account.identity_providers),
+            "policies-per-account": len(account.policies),
+            "roles-per-account": len(account.roles) + 1,  # that of the alarm
+            "users-per-account": len(account.users),
+        }
+        at = self.configuration.organization.span
+        for name, count in counts.items():
+            limit = quota(name)
+            if count > limit.value:
+                final = count > limit.maximum
+                message = f"{count:,} {limit.unit} are more than the {limit.value:,} that an account holds"
+                raised = f"AWS raises it to {limit.maximum:,} at most" if limit.maximum > limit.value else "it is fixed"
+                hint = raised if final else f"ask AWS to raise the quota first: {limit.maximum:,} at most"
+                severity: Severity = "error" if final else "warning"
+                self.found.append(Diagnostic("account-quota", message, at, hint, severity=severity))
 
     def _check_stack_sizes(self, account: Account) -> None:
         iam = (account.policies, account.groups, account.users, account.roles, account.identity_providers)

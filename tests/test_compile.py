@@ -316,3 +316,13 @@ def test_sizes_count_what_deployment_fills_in() -> None:
     policy = Policy((Statement("A", "Allow", ("s3:GetObject",), ("arn:${AWS::Partition}:s3:::a/${AWS::AccountId}",)),))
     shown = policy.text().replace("${AWS::Partition}", "aws-us-gov").replace("${AWS::AccountId}", "1" * 12)
     assert policy.size == len(shown)
+
+
+def test_what_an_account_holds() -> None:
+    """More groups than an account has are a warning, more than AWS gives it an error."""
+    for teams, severity in ((299, None), (300, "warning"), (500, "error")):
+        config = "teams:\n" + "".join(f"  t{i}: {{purpose: x}}\n" for i in range(teams))
+        found = compile_text(BASE + config).diagnostics
+        assert [d.severity for d in found if d.name == "account-quota" and "groups" in d.message] == (
+            [severity] if severity else []
+        )

@@ -39,6 +39,7 @@ INDEX = FOLDER / "README.md"
 RULES = ROOT / "dutybound" / "data" / "diagnostics.json"
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 ELSEWHERE = {
+    "account-quota": "tests/test_compile.py::test_what_an_account_holds",
     "file-too-large": "tests/test_diagnostics.py::test_a_file_too_large",
     "no-configuration": "tests/test_cli.py::test_nothing_to_read",
     "too-many-break-glass-users": "tests/test_alarm.py::test_too_many_users_for_a_pattern",
