@@ -85,7 +85,13 @@ def service(prefix: str) -> Service:
         types = [t["name"] for t in detail["resourceTypes"]]
         actions[key] = Action(prefix, name, level, tuple(sorted(set(types))) if len(types) > 1 else tuple(types))
     formats = _facts("resourceTypes", prefix).values()
-    return Service(prefix, actions, {t["key"]: ResourceType(prefix, t["key"], t["arn"]) for t in formats})
+    return Service(
+        prefix, actions, {t["key"]: ResourceType(prefix, t["key"], _BARE.sub("${", t["arn"])) for t in formats}
+    )
+
+
+_BARE = re.compile(r"(?<!\$)\{")
+"""What varies in an ARN format, written without its dollar in one place of the reference."""
 
 
 def _facts(*path: str) -> Any:

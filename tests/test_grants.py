@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from dutybound import catalog
+from dutybound.asked import Asked
 from dutybound.baseline import Account
 from dutybound.compiler import compile_text
-from dutybound.diagnostic import render_all
+from dutybound.diagnostic import Diagnostic, Text, render_all
 from dutybound.evaluate import Request, decide, policies_of
-from dutybound.policy import Condition, Statement
+from dutybound.grant import _arn, _filled_in
+from dutybound.policy import Condition, Origin, Statement, filled
 from tests.test_compile import BASE, compiled
 
 DUTY = """
@@ -202,3 +207,17 @@ def test_a_waiver_accepts_a_finding() -> None:
         waiver = f"waivers: [{{finding: wide-resource, for: {subject}, reason: Old, until: 2027-01-31}}]\n"
         checked = compile_text(BASE + config + waiver)
         assert checked.diagnostics == (), render_all(checked.diagnostics)
+
+
+def test_every_resource_type_can_be_named() -> None:
+    """A name makes an ARN of every type of the reference; the one that belongs to several services wants a whole ARN."""
+    wrong = []
+    for service in catalog.services():
+        for type_ in catalog.service(service).types.values():
+            found: list[Diagnostic] = []
+            asked = Asked("own", {}, Origin("own"), found)
+            name = re.sub(r"\$\{[^}]*\}", "xyz", _filled_in(type_.arn)[1]) or "*"
+            arn = filled(_arn(type_, Text(name), asked) or "", "111122223333")
+            if found or "${" in arn or len(arn.split(":", 5)) != 6 or not arn.startswith("arn:"):
+                wrong.append(f"{service} {type_.name}")
+    assert wrong == ["backup recoveryPoint"]
