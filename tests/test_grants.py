@@ -210,7 +210,7 @@ def test_a_waiver_accepts_a_finding() -> None:
 
 
 def test_every_resource_type_can_be_named() -> None:
-    """A name makes an ARN of every type of the reference; the one that belongs to several services wants a whole ARN."""
+    """A name makes an ARN of every type of the reference, but for one that belongs to several services."""
     wrong = []
     for service in catalog.services():
         for type_ in catalog.service(service).types.values():
