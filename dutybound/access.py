@@ -73,6 +73,7 @@ class _Run:
         self.teams = teams(baseline, account)
         self.today = today or date(2000, 1, 1)
         self.sides: dict[object, OwnSide] = {}
+        self.within: dict[object, frozenset[Action]] = {}
 
     def test(self, test: AccessTest) -> Iterator[Result]:
         who = self._who(test)
@@ -128,7 +129,9 @@ class _Run:
         return fitting
 
     def _side(self, caller: Caller) -> OwnSide:
-        return self.sides.setdefault(caller.policies, OwnSide(caller.policies))
+        if caller.policies not in self.sides:
+            self.sides[caller.policies] = OwnSide(caller.policies)
+        return self.sides[caller.policies]
 
     # -- what
 
@@ -200,12 +203,18 @@ class _Run:
         actions, resource, when = asked
         for one in who:
             known = {**one.caller.known(one.session), **when}
-            within = possible(one.caller.policies, known, self._where(one))
+            within = self._possible(one, known)
             for action in actions:
                 found = witness(one.side, action, known, self._where(one), resource) if action in within else None
                 if found is not None:
                     return self._failed_cannot(one, found, request.action, "", when)
         return None
+
+    def _possible(self, who: _Who, known: Known) -> frozenset[Action]:
+        key = (id(who.side), who.session, tuple(sorted((k, v) for k, v in known.items() if v is not None)))
+        if key not in self.within:
+            self.within[key] = possible(who.caller.policies, known, self._where(who))
+        return self.within[key]
 
     def _can_only(self, test: AccessTest, who: Iterable[_Who]) -> Diagnostic | None:
         policies: list[Policy] = []
@@ -217,7 +226,7 @@ class _Run:
         but = Judge(policies)
         for one in who:
             known = one.caller.known(one.session)
-            for action in sorted(possible(one.caller.policies, known, self._where(one)) - _unasked()):
+            for action in sorted(self._possible(one, known) - _unasked()):
                 found = witness(one.side, action, known, self._where(one), but=but)
                 if found is not None:
                     return self._failed_cannot(one, found, test.who, ", which is beyond what 'can_only' names", {})

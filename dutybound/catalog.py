@@ -304,6 +304,8 @@ def matches(pattern: str, action: Action) -> bool:
 
 def actions_of(pattern: str) -> Iterator[Action]:
     """The actions of the reference that an action pattern takes in; none for a service that does not exist."""
-    prefix = pattern.partition(":")[0]
+    prefix, _, name = pattern.partition(":")
     prefixes = services() if prefix == "*" else (prefix,) if prefix in services() else ()
+    if "*" not in name and "?" not in name:
+        return (action for p in prefixes if (action := service(p).action(name)) is not None)
     return (action for p in prefixes for action in service(p).actions.values() if matches(pattern, action))

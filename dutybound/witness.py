@@ -114,6 +114,8 @@ def _in_context(
         second = but.decide(request) if but is not None else None
         if first.outcome == "allowed" and (second is None or second.outcome == "denied"):
             found = found or Witness("allowed", request)
+            if not missing:
+                return found
         elif second is None or second.outcome != "allowed":
             doubt = doubt or Witness("unknown", request, first.reason or "the other side is unknown")
     return None if missing else found or doubt
