@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 
 from dutybound.diagnostic import Span
-from dutybound.policy import Policy
+from dutybound.policy import Origin, Policy
 
 StackName = str
 """The name of the stack that holds a resource: a `Stack.name` of the same account."""
@@ -57,6 +57,8 @@ class Group:
     policies: tuple[str, ...]
     managed: tuple[str, ...] = ()
     span: Span | None = field(default=None, compare=False)
+    attached: tuple[tuple[str, Origin], ...] = field(default=(), compare=False)
+    """Which duty attaches each of `managed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class User:
     secret: str | None = None
     span: Span | None = field(default=None, compare=False)
     permissions_boundary: str | None = None
+    memberships: tuple[Span | None, ...] = field(default=(), compare=False)
+    """Where each of `groups` is given to the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ class Role:
     instance_profile: str | None = None
     identity_provider: str | None = None
     span: Span | None = field(default=None, compare=False)
+    attached: tuple[tuple[str, Origin], ...] = field(default=(), compare=False)
+    """Which duty attaches each of `managed`."""
 
 
 @dataclass(frozen=True, slots=True)

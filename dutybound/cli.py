@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +18,8 @@ from dutybound import __version__
 
 if TYPE_CHECKING:
     from dutybound.baseline import Baseline
+    from dutybound.callers import Session
+    from dutybound.case import Question
     from dutybound.diagnostic import Diagnostic
 
 FINDINGS = 1
@@ -376,6 +378,136 @@ def _simulate_one(given: dict[str, Any]) -> None:
     click.echo(answer(answered.decision) if given["form"] == "json" else answered.text())
     if answered.decision.outcome != "allowed":
         raise SystemExit(FINDINGS)
+
+
+def _asking(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of the commands that ask about a configuration."""
+    options: tuple[Callable[[Callable[..., None]], Callable[..., None]], ...] = (
+        click.option(
+            "--config",
+            "path",
+            default="config",
+            show_default=True,
+            type=click.Path(path_type=Path, readable=False),
+            help="The configuration: a folder or a file.",
+        ),
+        click.option("--environment", help="The environment of the account at hand, if the configuration names any."),
+        click.option("--account", default="", help="The id of the account that it is deployed to."),
+        click.option("--with", "given", multiple=True, metavar="KEY=VALUE", help="A condition key of the request."),
+        click.option("--without", type=click.Choice(["mfa"]), help="Signed in without MFA."),
+        click.option("--session", type=click.Choice(["key"]), help="With a long-term access key, and nothing else."),
+        click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("who")
+@click.argument("action", required=False)
+@click.argument("resource", default="")
+@_asking
+def explain(who: str, action: str | None, resource: str, path: Path, environment: str | None, **asked: Any) -> None:
+    """Explain why WHO can or cannot do ACTION, on RESOURCE or on anything at all.
+
+    WHO is a person, a team, a role or a break-glass user (role:NAME says which), RESOURCE an ARN. Or paste what AWS
+    said, whole, in quotes; '-' reads it from stdin. Exits with 0 if it is allowed, with 1 if it is denied or unknown.
+    """
+    from dutybound import answers
+    from dutybound.case import NotOurs, WrongQuestion
+    from dutybound.denial import NotADenial, denial
+    from dutybound.explain import explain as explained
+    from dutybound.explain import explain_denial
+
+    said = None
+    try:
+        if action is None:
+            said = denial(click.get_text_stream("stdin").read() if who == "-" else who)
+        question = _question(who, action or "", resource, asked)
+        as_json = asked["form"] == "json"
+        if said is not None and not said.principal:
+            click.echo(answers.encoded_json(said) if as_json else answers.encoded_text(said))
+            raise SystemExit(FINDINGS)
+        baseline = _baseline(path, environment)
+        found = explained(baseline, question) if said is None else explain_denial(baseline, said, question)
+    except NotADenial as error:
+        raise click.UsageError(f"give WHO and ACTION, or a message of AWS: {error}") from None
+    except NotOurs as error:
+        click.echo(json.dumps({"decision": "unknown", "reason": str(error)}) if as_json else f"unknown: {error}")
+        raise SystemExit(FINDINGS) from None
+    except WrongQuestion as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(answers.explanation_json(found) if as_json else answers.explanation_text(found, _colour(sys.stdout)))
+    if found.outcome != "allowed":
+        raise SystemExit(FINDINGS)
+
+
+@cli.command("who-can")
+@click.argument("action")
+@click.argument("resource", default="")
+@_asking
+def who_can(action: str, resource: str, path: Path, environment: str | None, **asked: Any) -> None:
+    """List everybody who can do ACTION, on RESOURCE or on anything at all, and through which lines.
+
+    '*' and '?' in ACTION match: each action is answered. Exits with 0 if somebody can, with 1 if nobody can.
+    """
+    from dutybound import answers
+    from dutybound.case import WrongQuestion
+    from dutybound.explain import who_can as everybody
+
+    try:
+        found = everybody(_baseline(path, environment), _question("", action, resource, asked))
+    except WrongQuestion as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(answers.who_can_json(found) if asked["form"] == "json" else answers.who_can_text(found))
+    if not any(answer.names for answer in found):
+        raise SystemExit(FINDINGS)
+
+
+@cli.command("list-access")
+@click.argument("who")
+@_asking
+def list_access(who: str, path: Path, environment: str | None, **asked: Any) -> None:
+    """Summarise what WHO can do: actions by service and level, on all or named resources, and through which duties.
+
+    --format json names the actions.
+    """
+    from dutybound import answers
+    from dutybound.case import WrongQuestion
+    from dutybound.explain import list_access as access
+
+    try:
+        found = access(_baseline(path, environment), _question(who, "", "", asked))
+    except WrongQuestion as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(answers.access_json(found) if asked["form"] == "json" else answers.access_text(found))
+
+
+def _question(who: str, action: str, resource: str, asked: Mapping[str, Any]) -> Question:
+    from dutybound.case import Question
+
+    keys: dict[str, list[str]] = {}
+    for pair in asked["given"]:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise click.UsageError(f"--with takes KEY=VALUE, not {pair}")
+        keys.setdefault(key, []).append(value)
+    given = tuple((key, tuple(values)) for key, values in keys.items())
+    session: Session = "key" if asked["session"] else "no-mfa" if asked["without"] else "mfa"
+    return Question(who, action, resource, session, given, today().isoformat(), asked["account"])
+
+
+def _baseline(path: Path, environment: str | None) -> Baseline:
+    """The baseline of a configuration; one with errors ends the command with what is wrong."""
+    from dutybound import diagnostic
+    from dutybound.compiler import compile_path
+
+    checked = compile_path(path, environment, today())
+    if checked.failed or checked.value is None:
+        click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
+        raise SystemExit(FINDINGS)
+    return checked.value
 
 
 def _colour(stream: Any) -> bool:

@@ -15,7 +15,7 @@ from dutybound import catalog
 from dutybound.baseline import camel
 from dutybound.catalog import Action
 from dutybound.config import Guardrails
-from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
+from dutybound.diagnostic import Diagnostic, Span, Text, did_you_mean, quoted
 from dutybound.managed import managed_policy
 from dutybound.mfa import MAKE_DEVICE
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, glob
@@ -27,8 +27,7 @@ def fence(wanted: Guardrails, prefix: str) -> tuple[Statement, ...]:
 
     `prefix` is how the names of the baseline's stacks begin.
     """
-    statements = (*_regions(wanted, prefix), *_instance_types(wanted))
-    return tuple(replace(s, origins=(_origin(wanted),)) for s in statements)
+    return tuple(_with_origin(wanted, (*_regions(wanted, prefix), *_instance_types(wanted))))
 
 
 def workload_fence(wanted: Guardrails) -> tuple[tuple[Statement, ...], tuple[str, ...]]:
@@ -39,8 +38,7 @@ def workload_fence(wanted: Guardrails) -> tuple[tuple[Statement, ...], tuple[str
     types = {s.sid: s for s in _instance_types(wanted)}
     kept = [types.pop(sid) for sid in ("OnlyOurTypes", "OnlyToOurTypes", "OnlyOurTypesInGroups") if sid in types]
     left_out = tuple(sorted(action for s in types.values() for action in s.actions))
-    statements = (*_region_lock(wanted, ()), *kept)
-    return tuple(replace(s, origins=(_origin(wanted),)) for s in statements), left_out
+    return tuple(_with_origin(wanted, (*_region_lock(wanted, ()), *kept))), left_out
 
 
 def place(wanted: Guardrails) -> tuple[Statement, ...]:
@@ -62,7 +60,7 @@ def place(wanted: Guardrails) -> tuple[Statement, ...]:
         return ()
     conditions.append(Condition("BoolIfExists", "aws:ViaAWSService", ("false",)))
     deny = Statement("OnlyFromOurNetworks", "Deny", ("*",), ("*",), conditions=tuple(conditions))
-    return (replace(deny, origins=(_origin(wanted),)),)
+    return (replace(deny, origins=(_origin(wanted, wanted.from_[0].span),)),)
 
 
 def tags(wanted: Guardrails, statements: Iterable[Statement], managed: Iterable[str]) -> tuple[Statement, ...]:
@@ -269,7 +267,7 @@ def _tag_denies(wanted: Guardrails, made: Mapping[Action, tuple[str, ...]]) -> I
                 shortened(actions, catalog.RANK),
                 resources,
                 conditions=(Condition("Null", f"aws:RequestTag/{tag}", ("true",)),),
-                origins=(_origin(wanted),),
+                origins=(_origin(wanted, wanted.require_tags[0].span),),
             )
 
 
@@ -351,5 +349,29 @@ def check(wanted: Guardrails, home: Text) -> Iterator[Diagnostic]:
     yield from _check_networks(wanted)
 
 
-def _origin(wanted: Guardrails) -> Origin:
-    return Origin("guardrails", wanted.span)
+_KEYS = {
+    "OnlyInOurRegions": "regions",
+    "OnlyTheAlarmElsewhere": "regions",
+    "OnlyFromOurNetworks": "from",
+    "Require": "require_tags",
+    "Guard": "boundary",
+    "Only": "instance_types",
+    "NoTypelessSpot": "instance_types",
+}
+"""The beginnings of Sids, the longer ones first, and the key of `guardrails` that each stands for."""
+
+
+def key_of(sid: str) -> str:
+    """The key of `guardrails` that a deny with this Sid comes from; empty for the Sid of none."""
+    return next((key for start, key in _KEYS.items() if sid.startswith(start)), "")
+
+
+def _with_origin(wanted: Guardrails, statements: Iterable[Statement]) -> Iterator[Statement]:
+    firsts = {"regions": wanted.regions, "instance_types": wanted.instance_types}
+    for statement in statements:
+        texts = firsts.get(key_of(statement.sid), ())
+        yield replace(statement, origins=(_origin(wanted, texts[0].span if texts else None),))
+
+
+def _origin(wanted: Guardrails, at: Span | None) -> Origin:
+    return Origin("guardrails", at or wanted.span)

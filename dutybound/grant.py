@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dutybound import catalog, managed
 from dutybound.asked import Asked, Finding, Scope
@@ -41,12 +41,14 @@ class Access:
     statements: tuple[Statement, ...]
     managed: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    attached: tuple[tuple[str, Origin], ...] = field(default=(), compare=False)
+    """Which duty attaches each of `managed`."""
 
 
 def duty_access(use: DutyUse, duty: Duty, found: list[Diagnostic], scope: Scope | None = None) -> Access:
     """The access that one use of a duty gives within a configuration's `scope`. Errors are added to `found`."""
     statements: list[Statement] = []
-    of_aws: list[str] = []
+    of_aws: list[tuple[str, Origin]] = []
     findings: list[Finding] = []
     values = {str(name): given for name, given in use.parameters.items()}
     for grant in duty.grants:
@@ -54,7 +56,7 @@ def duty_access(use: DutyUse, duty: Duty, found: list[Diagnostic], scope: Scope 
         asked = Asked(str(use.name), values, origin, found, scope or Scope(), findings)
         match grant:
             case ManagedGrant():
-                of_aws += _managed(grant, asked)
+                of_aws += [(id_, origin) for id_ in _managed(grant, asked)]
             case LevelGrant():
                 statements += _level_statements(grant, asked)
             case ActionGrant():
@@ -63,7 +65,7 @@ def duty_access(use: DutyUse, duty: Duty, found: list[Diagnostic], scope: Scope 
                 statements += _pass_statements(grant, asked)
             case StatementGrant():
                 statements += _raw_statements(grant, asked)
-    return Access(tuple(statements), tuple(of_aws), tuple(findings))
+    return Access(tuple(statements), tuple(id_ for id_, _ in of_aws), tuple(findings), tuple(of_aws))
 
 
 def example_use(name: str, duty: Duty) -> DutyUse:

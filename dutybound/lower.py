@@ -256,15 +256,16 @@ class _Lowering:
             tuple(sorted([*(p.name for p in mine), *shared])),
             access.managed,
             name.span,
+            access.attached,
         )
 
     def _people(self) -> list[User]:
         groups_of: dict[str, list[str]] = {}
-        spans: dict[str, Span | None] = {}
+        spans: dict[str, list[Span | None]] = {}
         for name, team in sorted(self.configuration.teams.items()):
             for member in team.members:
                 groups_of.setdefault(str(member.name), []).append(_group_name(name, member.until))
-                spans.setdefault(str(member.name), member.name.span)
+                spans.setdefault(str(member.name), []).append(member.name.span)
         stack = self._stack("teams")
         bounds = PEOPLE_BOUNDARY if people_boundary(self.configuration.mfa) is not None else None
         return [
@@ -275,8 +276,9 @@ class _Lowering:
                 "/people/",
                 tuple(groups),
                 self._tags(name),
-                span=spans[name],
+                span=spans[name][0],
                 permissions_boundary=bounds,
+                memberships=tuple(spans[name]),
             )
             for name, groups in sorted(groups_of.items())
         ]
@@ -322,6 +324,7 @@ class _Lowering:
             instance_profile=logical_id("Profile", name) if for_servers(role) else None,
             identity_provider=str(taken.url) if taken is not None and taken.url in self.issuers else None,
             span=name.span,
+            attached=access.attached,
         )
 
     def _role_session(self, who: str, role: RoleEntry) -> int:
@@ -343,14 +346,15 @@ class _Lowering:
 
     def _access(self, holder: str, uses: Iterable[DutyUse]) -> Access:
         statements: list[Statement] = []
-        managed: set[str] = set()
+        managed: dict[str, Origin] = {}
         for use in uses:
             if use.name in self.duties:
                 access = duty_access(use, self.duties[use.name], self.found, self.scope)
                 statements += access.statements
-                managed.update(access.managed)
+                for id_, origin in access.attached:
+                    managed.setdefault(id_, origin)
                 self.held += [Held(holder, finding) for finding in access.findings]
-        return Access(tuple(statements), tuple(sorted(managed)))
+        return Access(tuple(statements), tuple(sorted(managed)), attached=tuple(sorted(managed.items(), key=_first)))
 
     def _packed(
         self, who: str, name: str, at: Text, statements: list[Statement], most: int, stack: str
@@ -458,6 +462,10 @@ class _Lowering:
                 )
                 at = self.configuration.organization.span
                 self.found.append(Diagnostic("too-many-resources", message, at, "declare fewer people and teams"))
+
+
+def _first(pair: tuple[str, Origin]) -> str:
+    return pair[0]
 
 
 def _group_name(team: str, until: str | None) -> str:
