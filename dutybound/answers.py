@@ -10,11 +10,11 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dutybound.callers import Session
-from dutybound.case import Way
+from dutybound.case import Way, team_of
 from dutybound.denial import Denial
 from dutybound.diagnostic import Span, visible
 from dutybound.explain import LEVELS, AccessList, Explanation, Obstacle, Reach, ServiceAccess, Unmet, WhoCan
-from dutybound.nearest import Near
+from dutybound.nearest import Near, is_duty
 from dutybound.policy import Condition, Origin, minified
 
 WIDTH = 100
@@ -48,8 +48,11 @@ def explanation_text(found: Explanation, paint: bool = False) -> str:
         lines += ["", *_chain_lines(found, unmet.way), *_unmet_lines(unmet)]
     for way in found.elsewhere:
         lines += ["", *_chain_lines(found, way)]
-    if given := dict.fromkeys(_place(o.asked) for w in found.elsewhere for o in w.statement.origins if o.asked):
+    duties = [w for w in found.elsewhere if w.is_of_duty]
+    if given := dict.fromkeys(_place(o.asked) for w in duties for o in w.statement.origins if o.asked):
         lines += ["", *_wrapped(f"to reach it, name the resource where the duty is given: {_or(given)}", "  ")]
+    for limit in found.limits:
+        lines += ["", *_limit_lines(limit)]
     lines += _nearest_lines(found)
     notes = [*_supposed(found), *found.notes]
     return "\n".join([*lines, *([""] if notes else []), *(line for n in notes for line in _wrapped(n, "  ", "note: "))])
@@ -73,21 +76,29 @@ def _denied(found: Explanation, on: str) -> Iterator[str]:
     question = found.question
     yield from dict.fromkeys(stops(o, found) for o in found.obstacles)
     also = "besides, " if found.obstacles else ""
-    if found.distrusts:
-        yield f"the role {found.distrusts} does not trust {question.who}: see its 'trusts'"
+    ended = {u.way.holder.partition(".until-")[2] for u in found.unmet}
+    if found.role:
+        whom = f"for team {_and(list(found.trusted))}" if found.trusted else "not for people"
+        yield f"{also}the role {found.role} is {whom}: its 'trusts' says who may take it"
+    elif found.unmet and all(ended) and all(_is_end(c) for u in found.unmet for c, _ in u.conditions):
+        teams = _and(list(dict.fromkeys(u.way.team for u in found.unmet)))
+        yield f"{also}{question.who}'s membership in team {teams} ended on {max(ended)}"
     elif found.unmet:
         duties = _and(_ticked(d for u in found.unmet for d in u.way.duties))
         yield f"{also}{duties} grants {question.action} under conditions that the request does not meet"
-    elif found.elsewhere:
-        duties = _and(_ticked(d for w in found.elsewhere for d in w.duties))
+    elif duties := _and(_ticked(d for w in found.elsewhere if w.is_of_duty for d in w.duties)):
         yield f"{also}{duties} grants {question.action} on other resources, not{on}"
     elif not found.chain:
-        yield f"{also}no duty of {_whose(found)} grants {question.action}"
+        yield f"{also}no duty of {_whose(found)} grants {question.action}{on if found.elsewhere else ''}"
         if found.nearest:
             names = [f"`{near.duty}`" for near in found.nearest]
             yield f"{_and(names)} {'does' if len(names) == 1 else 'do'}"
         elif found.administrators:
             yield f"only administrators can: {', '.join(found.administrators)}"
+
+
+def _is_end(condition: Condition) -> bool:
+    return (condition.operator, condition.key) == ("DateLessThan", "aws:CurrentTime")
 
 
 def _whose(found: Explanation) -> str:
@@ -131,7 +142,7 @@ def _guardrail(obstacle: Obstacle, at: str) -> str:
 
 
 def _asked(found: Explanation) -> str:
-    what = f"a {found.kind}"
+    what = "for break-glass" if found.kind == "break-glass" else f"a {found.kind}"
     if found.kind == "person":
         what = f"in the team{'s' if len(found.teams) > 1 else ''} {_and(list(found.teams))}"
     signed_in = "" if found.question.session == "role" else f", {_SIGNED_IN[found.question.session]}"
@@ -141,15 +152,27 @@ def _asked(found: Explanation) -> str:
 def _supposed(found: Explanation) -> Iterator[str]:
     for condition in found.provided:
         how = "" if "Not" in condition.operator else "not "
-        yield f"provided that {condition.key} is {how}{_or(condition.values)}, from where people work"
+        yield f"provided that the request comes {how}from {_or(condition.values)} ({condition.key})"
 
 
 def _obstacle_lines(obstacle: Obstacle) -> list[str]:
     statement = obstacle.way.statement
     lines = [f"  denied by the statement {statement.sid} of {_policy(obstacle.way)}"]
     for condition, values in obstacle.holds:
+        if condition.key == "aws:ViaAWSService":
+            continue  # that nobody forwarded the request is the rule
         lines += _wrapped(f"{words(condition)}; the request has {_values(values) or 'none'}", "    ", "because ")
     return lines
+
+
+def _limit_lines(obstacle: Obstacle) -> list[str]:
+    way = obstacle.way
+    what = f"guardrails.{obstacle.key}" if obstacle.kind == "guardrail" else _and(_ticked(way.duties)) or _policy(way)
+    never = f"team {way.team}'s never {what}" if obstacle.kind == "never" else what
+    return [
+        *_wrapped(f"{never}{_at(_first_span(way.statement.origins))}", "  ", "denied by "),
+        *_reach_lines(way, "    "),
+    ]
 
 
 def _chain_lines(found: Explanation, way: Way) -> list[str]:
@@ -163,7 +186,7 @@ def _chain_lines(found: Explanation, way: Way) -> list[str]:
         )
     for origin in way.statement.origins:
         rows.append((_has(origin), _place(origin.asked)))
-        if origin.granted:
+        if origin.granted and is_duty(origin):
             rows.append(("its grant", _place(origin.granted)))
     rows.append((f"the statement {way.statement.sid or 'without a Sid'}", f"in {_policy(way)}"))
     width = max(len(left) for left, _ in rows)
@@ -183,8 +206,8 @@ def _reach_lines(way: Way, indent: str) -> list[str]:
         lines += _wrapped(f"everything but {_some(statement.not_resources)}", indent, "on ")
     else:
         lines += _wrapped(_resources(statement.resources), indent, "on ")
-    if statement.conditions:
-        lines += _wrapped(_and([words(c) for c in statement.conditions]), indent, "when ")
+    for number, condition in enumerate(statement.conditions):
+        lines += _wrapped(words(condition), indent, " and " if number else "when ")
     return lines
 
 
@@ -204,9 +227,10 @@ def _nearest_lines(found: Explanation) -> list[str]:
     lines = ["", f"  to grant it, {once}give {whom.get(found.kind, f'the role {found.question.who}')} one of:"]
     width = max(len(_use(near)) for near in found.nearest)
     for near in found.nearest:
-        has = f"; {_and(list(near.holders))} {'has' if len(near.holders) == 1 else 'have'} it" if near.holders else ""
+        holders = list(dict.fromkeys(map(team_of, near.holders)))
+        has = f"; {_some(holders, 3)} {'has' if len(holders) == 1 else 'have'} it" if holders else ""
         where = "" if near.built_in else f" ({_place(near.grant)})"
-        lines.append(f"    {_use(near):{width}}  {_count(near.actions, 'action')}{has}{where}")
+        lines += _wrapped(f"{_count(near.actions, 'action')}{has}{where}", "    ", f"{_use(near):{width}}  ")
     return lines
 
 
@@ -260,7 +284,7 @@ def _who_can_lines(answer: WhoCan) -> list[str]:
 
 def _reach_head(reach: Reach) -> str:
     way = reach.way
-    holder = way.kind if way.kind == "break-glass" else f"{way.kind} {way.holder}"
+    holder = way.kind if way.kind == "break-glass" else f"{way.kind} {way.team}"
     through = [f"{_duty(o)}{_at(o.asked)}" for o in way.statement.origins]
     return f"{holder}: {_and(through) or _policy(way)}"
 
@@ -318,12 +342,12 @@ _OPERATORS = {
     "Bool": "=",
     "IpAddress": "in",
     "NotIpAddress": "not in",
-    "StringNotEquals": "other than",
-    "StringNotLike": "other than",
-    "StringNotEqualsIgnoreCase": "other than",
-    "ArnNotEquals": "other than",
-    "ArnNotLike": "other than",
-    "NumericNotEquals": "other than",
+    "StringNotEquals": "is not",
+    "StringNotLike": "is not",
+    "StringNotEqualsIgnoreCase": "is not",
+    "ArnNotEquals": "is not",
+    "ArnNotLike": "is not",
+    "NumericNotEquals": "is not",
 }
 _SETS = {"ForAnyValue": "some of ", "ForAllValues": "every one of ", "": ""}
 
@@ -372,7 +396,8 @@ def _count(number: int, what: str) -> str:
 
 
 def _policy(way: Way) -> str:
-    return f"the policy {way.policy}" if way.policy else "the trust policy of the role"
+    whose = "AWS's" if way.of_aws else "the"
+    return f"{whose} policy {way.policy}"
 
 
 def _first_span(origins: Sequence[Origin]) -> Span | None:
@@ -429,6 +454,7 @@ def explanation_json(found: Explanation) -> str:
                 for o in found.obstacles
             ],
             "unmet": [{**_way(u.way), "needs": _held(u.conditions)} for u in found.unmet],
+            "limits": [{"what": o.kind, "key": o.key or None, **_way(o.way)} for o in found.limits],
             "elsewhere": [_way(w) for w in found.elsewhere],
             "nearest": [
                 {

@@ -19,7 +19,7 @@ from dutybound.diagnostic import Span, did_you_mean, quoted
 from dutybound.evaluate import Judge, Policies, in_account
 from dutybound.lower import PEOPLE_BOUNDARY
 from dutybound.managed import managed_policy
-from dutybound.nearest import allows
+from dutybound.nearest import allows, is_duty
 from dutybound.policy import Policy, Principal, Statement
 from dutybound.witness import Known, OwnSide, Side, Where, witness
 
@@ -65,6 +65,8 @@ class Way:
     """Where the person is put into the team."""
     declared: Span | None = None
     """Where the team or role is declared."""
+    of_aws: bool = False
+    """Whether the policy is AWS's."""
 
     @property
     def team(self) -> str:
@@ -75,6 +77,11 @@ class Way:
     def duties(self) -> tuple[str, ...]:
         """The duties, or parts of the baseline, that the statement comes from."""
         return tuple(dict.fromkeys(o.duty for o in self.statement.origins))
+
+    @property
+    def is_of_duty(self) -> bool:
+        """Whether the statement comes from a duty, and not from a part of the baseline that nobody chose."""
+        return self.of_aws or any(map(is_duty, self.statement.origins))
 
 
 def team_of(group: str) -> str:
@@ -286,7 +293,10 @@ class Case:
         return (s for p, *_ in self.policies for s in p.statements)
 
     def ways(self, statement: Statement) -> tuple[Way, ...]:
-        """How one of its statements reaches it: two groups may hold the same policy; what a resource says does not."""
+        """How one of its statements reaches it; none for what a resource's policy says.
+
+        Two groups may hold the same policy. What every team holds, such as the MFA policy, is named once.
+        """
         if not self._ways:
             found: dict[int, list[Way]] = {}
             for policy, name, holder, at in self.policies:
@@ -294,7 +304,7 @@ class Case:
                     found.setdefault(id(held), []).append(_way(held, name, holder, at))
             for limiting in self.limit.statements if self.limit is not None else ():
                 found[id(limiting)] = [Way(self.boundary, "boundary", self.boundary, limiting)]
-            self._ways = {key: tuple(ways) for key, ways in found.items()}
+            self._ways = {key: tuple(ways if ways[0].is_of_duty else ways[:1]) for key, ways in found.items()}
         return self._ways.get(id(statement), ())
 
     def side(self, resource: str = "") -> Side:
@@ -377,4 +387,4 @@ def _way(statement: Statement, policy: str, holder: Holder, at: Span | None) -> 
     kind: Literal["team", "role", "break-glass"] = "role" if isinstance(holder, Role) else "team"
     if holder.path == "/break-glass/":
         kind = "break-glass"
-    return Way(holder.name, kind, policy, statement, at, holder.span)
+    return Way(holder.name, kind, policy, statement, at, holder.span, policy in holder.managed)

@@ -382,7 +382,7 @@ def _simulate_one(given: dict[str, Any]) -> None:
 
 def _asking(command: Callable[..., None]) -> Callable[..., None]:
     """The options of the commands that ask about a configuration."""
-    options: tuple[Callable[[Callable[..., None]], Callable[..., None]], ...] = (
+    options: list[Callable[[Callable[..., None]], Callable[..., None]]] = [
         click.option(
             "--config",
             "path",
@@ -397,7 +397,7 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--without", type=click.Choice(["mfa"]), help="Signed in without MFA."),
         click.option("--session", type=click.Choice(["key"]), help="With a long-term access key, and nothing else."),
         click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True),
-    )
+    ]
     for option in reversed(options):
         command = option(command)
     return command
@@ -423,7 +423,7 @@ def explain(who: str, action: str | None, resource: str, path: Path, environment
     said = None
     try:
         if action is None:
-            said = denial(click.get_text_stream("stdin").read() if who == "-" else who)
+            said = denial(sys.stdin.read() if who == "-" else who)
         question = _question(who, action or "", resource, asked)
         as_json = asked["form"] == "json"
         if said is not None and not said.principal:

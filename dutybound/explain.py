@@ -87,8 +87,12 @@ class Explanation:
     nearest: tuple[Near, ...] = ()
     administrators: tuple[str, ...] = ()
     """Who has it through a policy of AWS, where no duty grants it."""
-    distrusts: str = ""
-    """The role whose trust does not let the principal take it."""
+    role: str = ""
+    """The role of the baseline that is asked about and that the principal may not take."""
+    trusted: tuple[str, ...] = ()
+    """The teams that the role is for."""
+    limits: tuple[Obstacle, ...] = ()
+    """Denies that leave some resource or request allowed, and stop others."""
     notes: tuple[str, ...] = ()
     aws: Denial | None = None
     reason: str = ""
@@ -174,13 +178,17 @@ def explain_denial(baseline: Baseline, denial: Denial, question: Question) -> Ex
     asked = replace(question, resource=resource, given=(*denial.given, *question.given))
     found = _answer(case, action, asked)
     notes = [note] if note else []
+    named = denial.policy.rpartition("/")[2]
     if found.outcome == "allowed" and _may_lack_mfa(denial, found.question.session):
         for session in ("no-mfa", "key"):
             other = _answer(case, action, replace(asked, session=session))
-            if other.outcome == "denied":
+            if other.outcome == "denied" and named in ("", *(o.way.policy for o in other.obstacles)):
                 found = other
-                notes.append("with MFA it is allowed, so the session that AWS denied had none")
+                notes.append("with MFA it is allowed; AWS's message does not say how the session was signed in")
                 break
+    if found.outcome == "allowed" and denial.effect == "explicit" and denial.type not in _NOT_OURS:
+        limits = _Explaining(case, action, found.question).limits()
+        found = replace(found, limits=tuple(o for o in limits if named in ("", o.way.policy)))
     return replace(found, notes=(*found.notes, *notes, *_compared(ground, found, denial)), aws=denial)
 
 
@@ -349,12 +357,13 @@ class _Explaining:
     def _on_anything(self, blank: Explanation) -> Explanation:
         hit = witness(self.side, self.action, self.known, self.where)
         if hit is not None and hit.outcome == "allowed":
-            return replace(blank, outcome="allowed", chain=self.case.granting(self.action, self.known))
+            chain = self.case.granting(self.action, self.known)
+            return replace(blank, outcome="allowed", chain=chain, limits=tuple(self.limits()))
         if hit is not None:
             return replace(blank, outcome="unknown", reason=hit.reason)
         bare = witness(self.case.bare(), self.action, self.known, self.where)
         if bare is not None and bare.outcome == "allowed":
-            obstacles = self._obstacles(self.side.decide(bare.request))
+            obstacles = self._certain(self.side.decide(bare.request))
             return replace(blank, obstacles=obstacles, chain=self._would())
         return self._not_granted(replace(blank, obstacles=self._denied_anyway()), None)
 
@@ -364,7 +373,22 @@ class _Explaining:
             return ()
         everything = Judge([Policy((EVERYTHING,))])
         some = witness(everything, self.action, self.known, self.where)
-        return self._obstacles(self.side.decide(some.request)) if some is not None else ()
+        return self._certain(self.side.decide(some.request)) if some is not None else ()
+
+    def _certain(self, decision: Decision) -> tuple[Obstacle, ...]:
+        """The denies that hang on nothing that the question leaves open; all, if there are no such."""
+        known = {key.lower() for key in self.known}
+        obstacles = self._obstacles(decision)
+        certain = [o for o in obstacles if all(c.key.lower() in known for c in o.way.statement.conditions)]
+        return tuple(certain) or obstacles
+
+    def limits(self) -> Iterator[Obstacle]:
+        """The denies that may still apply, on some resource or with some condition keys."""
+        for statement in dict.fromkeys(self.side.naming(str(self.action))):
+            if statement.effect == "Deny":
+                applies = Judge([Policy((replace(statement, effect="Allow"),))])
+                if witness(applies, self.action, self.known, self.where, self.resource) is not None:
+                    yield replace(self._obstacle(statement), holds=())
 
     def _on_resource(self, blank: Explanation) -> Explanation:
         request = self._request(self.context)
@@ -383,9 +407,20 @@ class _Explaining:
         if bare.outcome == "allowed":
             return replace(blank, chain=self._would())
         role = self.ground.role_named(self.resource)
-        if role is not None and "trust policy" in bare.silent and "identity" not in bare.silent:
-            return replace(blank, distrusts=role.name, chain=self._would())
+        if role is not None and self.action.service == "sts":
+            return replace(blank, role=role.name, trusted=self._trusted())
         return self._not_granted(blank, request)
+
+    def _trusted(self) -> tuple[str, ...]:
+        """The teams that may take the role that is asked about."""
+        trusted = (
+            team_of(group.name)
+            for group in self.ground.account.groups
+            for _, policy in self.ground.policies(group)
+            for s in policy.statements
+            if self.resource in s.resources and any(o.duty == "trusts" for o in s.origins)
+        )
+        return tuple(dict.fromkeys(trusted))
 
     def _request(self, context: Mapping[str, str | tuple[str, ...]]) -> Request:
         return Request(self.case.caller.arn, str(self.action), self.resource or "*", context)
@@ -433,7 +468,7 @@ class _Explaining:
             else:
                 elsewhere += ways
         found = replace(blank, unmet=tuple(unmet), elsewhere=tuple(elsewhere))
-        if unmet or elsewhere or self.case.kind == "break-glass":
+        if unmet or any(way.is_of_duty for way in elsewhere) or self.case.kind == "break-glass":
             return found
         near = nearest(self.action, self.ground.account, {h.name for h, _ in self.case.holders})
         return replace(found, nearest=near, administrators=() if near else self._administrators())
