@@ -5,7 +5,6 @@ A name or ARN longer than a line stays whole, so that it can be copied. What a u
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -241,6 +240,16 @@ def _use(near: Near) -> str:
     return f"- {near.duty}: {{{', '.join(f'{name}: [...]' for name in near.parameters)}}}"
 
 
+def unknown_text(reason: str) -> str:
+    """An answer that cannot be given, and why."""
+    return "\n".join(_wrapped(f"unknown: {reason}"))
+
+
+def unknown_json(reason: str) -> str:
+    """The same as an object."""
+    return minified({"decision": "unknown", "reason": reason})
+
+
 def encoded_text(denial: Denial, width: int = 60) -> str:
     """What to do with a message that names nobody and nothing, but carries an encoded one."""
     shown = denial.encoded if len(denial.encoded) <= width else f"{denial.encoded[:width]}…"
@@ -305,7 +314,7 @@ def access_text(found: AccessList) -> str:
     lines = [f"{visible(found.who)} ({found.kind}{signed_in}): {what}"]
     if found.services:
         width = max(7, *(len(s.service) for s in found.services))
-        lines += ["", f"{'service':{width}} {' '.join(f'{level:>11}' for level in LEVELS)}  on     duties"]
+        lines += ["", f"{'service':{width}} {' '.join(f'{level:>5}' for level in LEVELS)}  on     duties"]
         lines += [line for s in found.services for line in _service_lines(s, width)]
     if found.unknown:
         lines += ["", *_wrapped(_some(found.unknown), "", "unknown: ")]
@@ -313,7 +322,7 @@ def access_text(found: AccessList) -> str:
 
 
 def _service_lines(service: ServiceAccess, width: int) -> list[str]:
-    counts = " ".join(f"{len(service.levels.get(level, ())) or '-':>11}" for level in LEVELS)
+    counts = " ".join(f"{len(service.levels.get(level, ())) or '-':>{max(5, len(level))}}" for level in LEVELS)
     left = f"{service.service:{width}} {counts}  {'all' if service.everywhere else 'named':5}  "
     room = max(20, WIDTH - len(left))
     first, *rest = textwrap.wrap(", ".join(service.duties), room, break_long_words=False, break_on_hyphens=False) or [
@@ -514,7 +523,7 @@ def access_json(found: AccessList) -> str:
 
 def encoded_json(denial: Denial) -> str:
     """An encoded message, recognised."""
-    return json.dumps({"decision": "unknown", "reason": "AWS encoded the message", "encoded": denial.encoded})
+    return minified({"decision": "unknown", "reason": "AWS encoded the message", "encoded": denial.encoded})
 
 
 def _way(way: Way) -> dict[str, object]:

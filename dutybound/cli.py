@@ -434,7 +434,7 @@ def explain(who: str, action: str | None, resource: str, path: Path, environment
     except NotADenial as error:
         raise click.UsageError(f"give WHO and ACTION, or a message of AWS: {error}") from None
     except NotOurs as error:
-        click.echo(json.dumps({"decision": "unknown", "reason": str(error)}) if as_json else f"unknown: {error}")
+        click.echo(answers.unknown_json(str(error)) if as_json else answers.unknown_text(str(error)))
         raise SystemExit(FINDINGS) from None
     except WrongQuestion as error:
         raise click.UsageError(str(error)) from None
