@@ -64,7 +64,7 @@ def sentence(found: Explanation) -> str:
     who = visible(question.who)
     if found.outcome == "allowed":
         anything = not on and any("*" in w.statement.resources and not w.statement.conditions for w in found.chain)
-        where = on or (" on every resource" if anything else " on the resources below")
+        where = on or (" on every resource" if anything else " on the resources below" if found.chain else "")
         return f"{who} can do {question.action}{where}"
     if found.outcome == "unknown":
         return f"whether {who} can do {question.action}{on}: {found.reason}"

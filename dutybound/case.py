@@ -19,7 +19,7 @@ from dutybound.diagnostic import Span, did_you_mean, quoted
 from dutybound.evaluate import Judge, Policies, in_account
 from dutybound.lower import PEOPLE_BOUNDARY
 from dutybound.managed import managed_policy
-from dutybound.nearest import allows, is_duty
+from dutybound.nearest import allows, is_duty, speaks_of
 from dutybound.policy import Policy, Principal, Statement
 from dutybound.witness import Known, OwnSide, Side, Where, witness
 
@@ -118,7 +118,7 @@ class Ground:
         self.everybody = {("role" if c.role else "user", c.name): c for c in everybody}
         self._policies = {p.name: in_account(p.policy, self.id, self.partition) for p in self.account.policies}
         self._held: dict[tuple[str, str], tuple[tuple[str, Policy], ...]] = {}
-        self._personal: dict[tuple[str, str], bool] = {}
+        self._personal: dict[tuple[str, str], tuple[Statement, ...]] = {}
 
     def policies(self, holder: Holder) -> tuple[tuple[str, Policy], ...]:
         """The policies of a group or role with their names; those of AWS say which duty attaches them."""
@@ -134,11 +134,12 @@ class Ground:
             self._held[key] = tuple(own)
         return self._held[key]
 
-    def is_personal(self, held: tuple[str, str]) -> bool:
-        """Whether what a group or role ('Group', name) holds may answer two people differently."""
+    def personal(self, held: tuple[str, str]) -> tuple[Statement, ...]:
+        """The statements of a group or role ('Group', name) that may answer two people differently."""
         if held not in self._personal:
             holder: Holder = self.groups[held[1]] if held[0] == "Group" else self.roles[held[1]]
-            self._personal[held] = any(is_personal(s) for _, p in self.policies(holder) for s in p.statements)
+            every = (s for _, policy in self.policies(holder) for s in policy.statements)
+            self._personal[held] = tuple(s for s in every if _asks_who(s))
         return self._personal[held]
 
     def policy(self, name: str) -> Policy:
@@ -281,11 +282,15 @@ class Case:
         self._ways: dict[int, tuple[Way, ...]] = {}
         self._sides: dict[str, Side] = {}
 
-    @property
-    def decides(self) -> tuple[object, ...]:
-        """What tells this principal's answers from another's; those who have the same need one judgement."""
+    def decides(self, action: Action, resource: str) -> tuple[object, ...]:
+        """What tells this principal's answer from another's; those who have the same need one judgement.
+
+        Without a resource, what a statement says of one's own user it says of everybody's.
+        """
         held = tuple((type(h).__name__, h.name) for h, _ in self.holders)
-        return (held, self.boundary, self.name if any(map(self.ground.is_personal, held)) else "")
+        personal = (s for key in held for s in self.ground.personal(key) if speaks_of(s, action))
+        mine = any(resource or _asks_who_in_conditions(s) for s in personal)
+        return (held, self.boundary, self.name if mine else "")
 
     @property
     def statements(self) -> Iterator[Statement]:
@@ -370,12 +375,16 @@ EVERYTHING = Statement("Everything", "Allow", ("*",), ("*",))
 _PERSONAL = ("aws:username", "aws:userid", "aws:principalarn", "aws:principaltag/")
 
 
-def is_personal(statement: Statement) -> bool:
-    """Whether a statement asks who calls, in its conditions or by a policy variable in them."""
+def _asks_who(statement: Statement) -> bool:
+    """Whether a statement asks who calls: by a condition, or by a policy variable."""
+    texts = (text.lower() for text in (*statement.resources, *statement.not_resources))
+    return _asks_who_in_conditions(statement) or any(f"${{{key}" in text for text in texts for key in _PERSONAL)
+
+
+def _asks_who_in_conditions(statement: Statement) -> bool:
     return any(
-        text.lower().startswith(_PERSONAL) or "${aws:principaltag/" in text.lower()
+        c.key.lower().startswith(_PERSONAL) or any(f"${{{key}" in v.lower() for v in c.values for key in _PERSONAL)
         for c in statement.conditions
-        for text in (c.key, *c.values)
     )
 
 

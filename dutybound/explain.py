@@ -36,7 +36,7 @@ from dutybound.fence import key_of
 from dutybound.grant import unknown_action_hint
 from dutybound.managed import managed_policy
 from dutybound.nearest import Near, allows, nearest
-from dutybound.policy import Condition, Policy, Statement
+from dutybound.policy import Condition, Policy, Statement, glob
 from dutybound.when import condition_key_type, near_keys
 from dutybound.witness import Known, witness
 
@@ -208,17 +208,17 @@ def who_can(baseline: Baseline, question: Question) -> tuple[WhoCan, ...]:
     actions = _actions(question.action)
     _check(question)
     ground = Ground(baseline, question.account or account_of(question.resource))
+    everybody = [ground.case_of(sort, name) for sort, name in ground.everybody]
+    return tuple(_who_can(action, everybody, question) for action in actions)
+
+
+def _who_can(action: Action, everybody: Sequence[Case], question: Question) -> WhoCan:
     alike: dict[tuple[object, ...], list[Case]] = {}
-    for sort, name in ground.everybody:
-        case = ground.case_of(sort, name)
-        alike.setdefault(case.decides, []).append(case)
-    return tuple(_who_can(action, list(alike.values()), question) for action in actions)
-
-
-def _who_can(action: Action, alike: Sequence[Sequence[Case]], question: Question) -> WhoCan:
+    for case in everybody:
+        alike.setdefault(case.decides(action, question.resource), []).append(case)
     reached: dict[tuple[str, str, Statement], tuple[Way, set[str]]] = {}
     unknown: list[tuple[str, str]] = []
-    for cases in alike:
+    for cases in alike.values():
         case = cases[0]
         if not case.allowing(action):
             continue
@@ -234,8 +234,8 @@ def _who_can(action: Action, alike: Sequence[Sequence[Case]], question: Question
                 names.update(c.name for c in cases)
     reaches = [Reach(way, tuple(sorted(names))) for way, names in reached.values()]
     reaches.sort(key=lambda r: (_ORDER.index(r.way.kind), r.way.holder, r.way.policy, r.way.statement.sid))
-    everybody = sum(map(len, alike))
-    return WhoCan(str(action), question.resource, question.session, tuple(reaches), tuple(sorted(unknown)), everybody)
+    found, doubts = tuple(reaches), tuple(sorted(unknown))
+    return WhoCan(str(action), question.resource, question.session, found, doubts, len(everybody))
 
 
 _ORDER = ("team", "role", "break-glass", "boundary")
@@ -335,6 +335,10 @@ def _check(question: Question) -> None:
 
 _FROM_WHERE = ("aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip")
 """What every request carries one way or the other: from where it comes. Not said, it is supposed to be right."""
+
+
+_FREE = ("sts:GetCallerIdentity", "sts:GetSessionToken")
+"""STS API Reference: "No permissions are required to perform this operation"."""
 
 
 class _Explaining:
@@ -468,6 +472,8 @@ class _Explaining:
             else:
                 elsewhere += ways
         found = replace(blank, unmet=tuple(unmet), elsewhere=tuple(elsewhere))
+        if str(self.action) in _FREE and not blank.obstacles:
+            return replace(blank, outcome="allowed", notes=(*blank.notes, "AWS asks for no permission for this call"))
         if unmet or any(way.is_of_duty for way in elsewhere) or self.case.kind == "break-glass":
             return found
         near = nearest(self.action, self.ground.account, {h.name for h, _ in self.case.holders})
@@ -506,11 +512,25 @@ class _Explaining:
         return Obstacle(kind, way, key, self._conditions(statement, met=True))
 
     def _notes(self) -> Iterator[str]:
+        if self.resource not in ("", "*"):
+            yield from self._wrong_type()
         if self.action.service == "kms" and "key" in self.action.types:
             yield "provided that the key's own policy leaves access to IAM, as AWS's default does"
         takes = self.action.service == "sts" and self.action.name.startswith("AssumeRole")
         if takes and self.ground.role_named(self.resource) is None:
             yield "provided that the trust policy of the role allows it as well"
+
+    def _wrong_type(self) -> Iterator[str]:
+        """Whether the resource is none that the action can be about."""
+        types = catalog.service(self.action.service).types
+        formats = [types[name].arn for name in self.action.types if name in types]
+        if not formats:
+            yield f"AWS judges {self.action} on '*' alone, whatever the resource is"
+        elif not any(glob(_VARIABLE.sub("*", f)).fullmatch(self.resource) for f in formats):
+            yield f"{self.action} is about other resources: {' or '.join(formats[:3])}"
+
+
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 def _denies(decision: Decision) -> tuple[Statement, ...]:

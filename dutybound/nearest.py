@@ -70,8 +70,11 @@ def _near(name: str, granted: set[Action], holders: tuple[str, ...], granting: l
 
 def allows(statement: Statement, action: Action) -> bool:
     """Whether a statement allows the action on anything at all."""
-    if statement.effect != "Allow":
-        return False
+    return statement.effect == "Allow" and speaks_of(statement, action)
+
+
+def speaks_of(statement: Statement, action: Action) -> bool:
+    """Whether a statement is about the action, on some resource and under some conditions."""
     patterns = statement.actions or statement.not_actions
     named = any(p == "*" or catalog.matches(_folded(p), action) for p in patterns)
     return named == bool(statement.actions)
