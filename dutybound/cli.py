@@ -423,7 +423,7 @@ def explain(who: str, action: str | None, resource: str, path: Path, environment
     said = None
     try:
         if action is None:
-            said = denial(sys.stdin.read() if who == "-" else who)
+            said = denial(sys.stdin.buffer.read().decode(errors="replace") if who == "-" else who)
         question = _question(who, action or "", resource, asked)
         as_json = asked["form"] == "json"
         if said is not None and not said.principal:

@@ -30,7 +30,7 @@ from dutybound.case import (
 )
 from dutybound.catalog import Action
 from dutybound.denial import Denial, Type
-from dutybound.diagnostic import did_you_mean, quoted
+from dutybound.diagnostic import did_you_mean, quoted, visible
 from dutybound.evaluate import Decision, Judge, Outcome, Request
 from dutybound.fence import key_of
 from dutybound.grant import unknown_action_hint
@@ -563,12 +563,16 @@ def _compared(ground: Ground, found: Explanation, denial: Denial) -> Iterator[st
         if ours is not None and denial.policy.endswith(f":policy{ours.path}{ours.name}"):
             yield f"the policy that AWS names, {ours.name}, is the baseline's"
         else:
-            yield f"the policy that AWS names, {denial.policy}, is not the baseline's"
+            yield f"the policy that AWS names, {visible(denial.policy)}, is not the baseline's"
     if not denial.effect:
         return
     said = _said(denial)
-    if found.outcome == "allowed" and denial.type in _NOT_OURS:
+    if (denial.effect, denial.type) == ("implicit", "permissions boundary"):
+        yield f"AWS says that {said}; no boundary of the baseline leaves anything out, so another one is attached"
+    elif found.outcome == "allowed" and denial.type in _NOT_OURS:
         yield f"AWS says that {said}; the baseline's own policies allow it: look {_NOT_OURS[denial.type]}"
+    elif found.outcome == "allowed" and found.limits:
+        yield f"AWS says that {said}: it is one of the denies above, if the request met its conditions"
     elif found.outcome == "allowed":
         yield f"AWS says that {said}; the baseline allows it: deploy it if it has changed, or look for other policies"
     elif found.outcome == "denied" and denial.type in _NOT_OURS:
