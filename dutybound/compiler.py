@@ -1,6 +1,7 @@
 """The chain from a configuration on disk to a baseline:
 
-    Path -> source.load -> Fields -> read -> Reading -> lower (+ catalog, pack) -> Baseline -> guardrails -> Checked
+    Path -> source.load -> Fields -> read -> Reading -> lower (+ catalog, pack) -> Baseline
+         -> guardrails, escalate -> Checked
 
 Each stage reports everything it finds; the chain stops only between stages.
 """
@@ -12,7 +13,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from dutybound import access, guardrails, source
+from dutybound import access, escalate, guardrails, source
 from dutybound.baseline import Baseline
 from dutybound.config import Configuration
 from dutybound.diagnostic import Checked, Diagnostic, Text, did_you_mean, in_order, quoted
@@ -110,10 +111,10 @@ def _compiled(reading: Checked[Reading], environment: str | None, today: date | 
         return Checked(None, reading.diagnostics)
     baseline = lower(reading.value, environment, today)
     found = (*reading.diagnostics, *baseline.diagnostics)
-    if baseline.failed:
+    if baseline.failed or baseline.value is None:
         return Checked(None, in_order(found))
     failures = [r.failure for r in _tests(reading.value, baseline, environment, today) if r.failure is not None]
-    return replace(baseline, diagnostics=in_order((*found, *failures)))
+    return replace(baseline, diagnostics=in_order((*found, *failures, *escalate.findings(baseline.value))))
 
 
 def _tests(
