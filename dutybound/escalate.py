@@ -47,6 +47,7 @@ ADMINISTRATOR = "AdministratorAccess"
 _ANY_NAME = "any-name"
 """The name of what nobody knows: reached by a pattern for every name alone."""
 _EVERYTHING = Policy((Statement("AnyRights", "Allow", ("*",), ("*",)),))
+_OWN_TRUST = "TrustOfTheRole"
 _SESSIONS: tuple[Session, ...] = ("key", "no-mfa", "mfa")
 """From the weakest: a chain that needs no MFA is the worse one."""
 _MOST_USERS = 50
@@ -97,8 +98,8 @@ def paths() -> tuple[Path, ...]:
 
 
 def _path(row: dict[str, Any]) -> Path:
-    values = {("class_" if key == "class" else key): value for key, value in row.items()}
-    return Path(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Path(class_=fields.pop("class"), **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,8 @@ def _account(baseline: Baseline, account: Account) -> Iterator[Escalation]:
     for caller, same in world.starts():
         if (escalation := world.escalation(caller)) is not None:
             # The same statements open the same way to people of several sets of teams: one finding.
-            key = (escalation.principal, escalation.paths, frozenset(s for t in escalation.steps for s in t.because))
+            granted = frozenset(s for step in escalation.steps for s in step.because if s.origins)
+            key = (escalation.principal, escalation.paths, escalation.session, granted)
             people = tuple(sorted(same)) if caller.kind == "person" else ()
             merged.setdefault(key, []).append((caller, replace(escalation, names=people)))
     for alike in merged.values():
@@ -316,10 +318,13 @@ class _Search:
                 order.append(one)
 
         visit(fact)
-        steps = tuple(dict.fromkeys(step for one in order for step in self.causes[one].steps))
+        steps: list[Step] = []
+        for step in (step for one in order for step in self.causes[one].steps):
+            if step not in steps:
+                steps.append(step)
         used = {path for one in order for path in self.causes[one].paths}
         both = {path.id for path in paths() if path.parts and used.issuperset(path.parts)}
-        return steps, tuple(path.id for path in paths() if path.id in used | both)
+        return tuple(steps), tuple(path.id for path in paths() if path.id in used | both)
 
     def _add(self, edge: _Edge, needs: tuple[_Fact, ...]) -> None:
         known = self.causes.get(edge.fact)
@@ -554,6 +559,8 @@ class _World:
         found = witness(side, action, known, where, on)
         if found is None:
             return None
+        if not on and found.request.resource.endswith("/"):  # a pattern for all names, which nothing can have as it is
+            found = witness(side, action, known, where, found.request.resource + _ANY_NAME) or found
         asked = [replace(found.request, action=name) for name in actions]
         return tuple(Step(caller.name, request, judge.decide(request).because) for request in asked)
 
@@ -1072,7 +1079,7 @@ def _action(name: str) -> Action:
 
 @lru_cache(maxsize=256)
 def _trusting(principal: str) -> Policy:
-    return Policy((Statement("Trust", "Allow", ("sts:AssumeRole",), principals=(Principal("AWS", (principal,)),)),))
+    return Policy((Statement(_OWN_TRUST, "Allow", ("sts:AssumeRole",), principals=(Principal("AWS", (principal,)),)),))
 
 
 def _filled(part: str) -> str:
@@ -1095,17 +1102,19 @@ def _short(request: Request) -> str:
 def _told(step: Step) -> str:
     """A request in full, with the lines that allow it."""
     places = {
-        f"duty {quoted(o.duty)}" + (f" ({span.place})" if span else "")
+        f"{o.duty} ({span.place})" if span else o.duty
         for s in step.because
         for o in s.origins
         for span in (o.granted or o.asked,)
     }
-    if not places:
-        own = any(s.sid == "AnyRights" for s in step.because)
-        places = {"the rights that it has by then" if own else "an AWS managed policy, or what cannot be judged"}
+    if any(s.sid == _OWN_TRUST for s in step.because):
+        places.add("the trust of the role")
+    if any(s.sid == _EVERYTHING.statements[0].sid for s in step.because):
+        places.add("the rights that it has by then")
+    by = ", ".join(sorted(places)) or "an AWS managed policy"
     telling = [k for k in ("iam:PassedToService", "iam:PolicyARN", "iam:PermissionsBoundary") if _tells(k, step)]
     context = "".join(f", {key} {step.request.context[key]}" for key in telling)
-    return f"{step.who}: {step.request.action} on {step.request.resource}{context}: {', '.join(sorted(places))}"
+    return f"{step.who}: {step.request.action} on {step.request.resource}{context}, allowed by {by}"
 
 
 _KEYS = {
