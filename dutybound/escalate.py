@@ -858,10 +858,13 @@ class _World:
             if boundary in (None, arn):
                 yield from self._to_all(path, steps, "")
                 return
-            loose = [p for p in paths() if p.way == "unbind" and p.on == path.on]
-            freed = next((s for p in loose if (s := self._unbind(p, actor, on, boundary))), None)
+            freed = False
+            for loose in (p for p in paths() if p.way == "unbind" and p.on == path.on):
+                if more := self._unbind(loose, actor, on, boundary):
+                    freed = True
+                    yield from self._to_all(path, (*steps, *more), "")
+                    yield from self._to_all(loose, (*steps, *more), "")
             if freed:
-                yield from self._to_all(path, (*steps, *freed), "")
                 return
             who = self._new(path.on, on, boundary or "", ())
             if (
