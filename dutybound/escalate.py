@@ -25,6 +25,7 @@ entities", "Policy evaluation logic"; AWS CDK Developer Guide, "Customize AWS CD
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,7 +52,7 @@ _OWN_TRUST = "TrustOfTheRole"
 _SESSIONS: tuple[Session, ...] = ("key", "no-mfa", "mfa")
 """From the weakest: a chain that needs no MFA is the worse one."""
 _MOST_USERS = 50
-"""Up to so many users each one is a target; of more, those that can do something, and those that a policy names."""
+"""Up to so many users each one is somebody to become; of more, one for each set of teams."""
 _PROBES = (
     ("iam:AttachUserPolicy", "user"),
     ("iam:PutRolePolicy", "role"),
@@ -468,21 +469,19 @@ class _World:
         return any(text == caller.name or text.endswith(f"/{caller.name}") for text in texts)
 
     def _users_that_count(self) -> tuple[str, ...]:
-        """The users who are worth becoming; all of them where there are few."""
+        """The users who are worth becoming. Of many, one for each set of teams, and those that a policy names."""
         users = [caller for caller in self.subjects.values() if not caller.role]
-        if len(users) > _MOST_USERS:
-            named = {
-                text.rpartition("/")[2]
-                for p in self.policies_by_arn.values()
-                for s in p.statements
-                for text in s.resources
-            }
-            users = [
-                caller
-                for i, caller in enumerate(users)
-                if i == 0 or caller.name in named or self.declared(caller) or self.named.starts(self._named_by(caller))
-            ]
-        return tuple(map(_key, users))
+        if len(users) <= _MOST_USERS:
+            return tuple(map(_key, users))
+        texts = (r for p in self.policies_by_arn.values() for s in p.statements for r in s.resources)
+        named = {text.rpartition("/")[2] for text in texts}
+        first: dict[tuple[str, ...], Caller] = {}
+        for caller in users:
+            if caller.name in named:
+                first[(caller.name,)] = caller
+            elif self.declared(caller) or self.named.starts(self._named_by(caller)) or not first:
+                first.setdefault(caller.groups, caller)
+        return tuple(map(_key, first.values()))
 
     def _holder(self, caller: Caller, steps: Sequence[Step]) -> tuple[str, Span | None]:
         """Who holds what opens the way, and the line that gives it."""
@@ -549,6 +548,8 @@ class _World:
         judge = self.judge(actor, resource)
         caller = self.subjects[actor.who]
         if not all(any(s.effect == "Allow" for s in judge.naming(action)) for action in actions):
+            return None
+        if on and not all(_reached(judge.naming(action), on, caller.name) for action in actions):
             return None
         side: Side = _Together(judge, actions)
         known = {**self._known(actor, side.naming(""), bool(on)), **(more or {})}
@@ -1065,6 +1066,23 @@ def _key(caller: Caller) -> str:
 def _statements(policies: Policies) -> Iterator[Statement]:
     for policy in (*policies.identity, *(p for group in policies.groups for p in group)):
         yield from policy.statements
+
+
+def _reached(statements: Iterable[Statement], on: str, name: str) -> bool:
+    """Whether some Allow can speak of a thing, whatever its variables stand for: the quick way past most things."""
+    return any(
+        s.effect == "Allow" and (not s.resources or any(_pattern(text, name).fullmatch(on) for text in s.resources))
+        for s in statements
+    )
+
+
+def _pattern(text: str, name: str) -> re.Pattern[str]:
+    if "${" not in text:
+        return glob(text)
+    return glob(_VARIABLE.sub("*", text.replace("${aws:username}", name)))
+
+
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 def _denies(policy: Policy) -> bool:
