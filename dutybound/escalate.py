@@ -400,6 +400,7 @@ class _World:
         self.boundaries = {u.name: u.permissions_boundary for u in account.users if u.permissions_boundary}
         self._edges: dict[_Actor, tuple[_Edge, ...]] = {}
         self._judges: dict[tuple[str, frozenset[Change], Policy | None], Judge] = {}
+        self._patterns: dict[int, dict[str, list[re.Pattern[str]]]] = {}
         self._lets_in: dict[tuple[str, str, str], bool] = {}
         self.users = self._users_that_count()
 
@@ -425,6 +426,10 @@ class _World:
     def escalation(self, caller: Caller) -> Escalation | None:
         """How a principal can become an administrator, in the weakest session that is enough; None if it cannot."""
         self.subjects.setdefault(_key(caller), caller)
+        # Where nobody without MFA can do more than with it, there is nothing to find if that finds nothing.
+        plain = not caller.role and not self._minds_no_mfa(caller)
+        if plain and _Search(self, _Fact(_key(caller), session="mfa")).administrator() is None:
+            return None
         for session in ("role",) if caller.role else _SESSIONS:
             search = _Search(self, _Fact(_key(caller), session=session))
             if (fact := search.administrator()) is not None:
@@ -432,6 +437,11 @@ class _World:
                 holder, span = self._holder(caller, steps)
                 return Escalation(holder, (), session, steps, used, fact.reason, span)
         return None
+
+    def _minds_no_mfa(self, caller: Caller) -> bool:
+        """Whether some statement gives somebody without MFA what it keeps from whoever has it."""
+        trusts = [s for trust in self.trusts.values() for s in trust.statements]
+        return any(_favours_no_mfa(s) for s in (*_statements(caller.policies), *trusts))
 
     def declared(self, caller: Caller) -> bool:
         """Whether a principal is called an administrator: AdministratorAccess, or break-glass."""
@@ -549,7 +559,7 @@ class _World:
         caller = self.subjects[actor.who]
         if not all(any(s.effect == "Allow" for s in judge.naming(action)) for action in actions):
             return None
-        if on and not all(_reached(judge.naming(action), on, caller.name) for action in actions):
+        if on and not self._reaches(actor, actions, on, resource):
             return None
         side: Side = _Together(judge, actions)
         known = {**self._known(actor, side.naming(""), bool(on)), **(more or {})}
@@ -564,6 +574,19 @@ class _World:
             found = witness(side, action, known, where, found.request.resource + _ANY_NAME) or found
         asked = [replace(found.request, action=name) for name in actions]
         return tuple(Step(caller.name, request, judge.decide(request).because) for request in asked)
+
+    def _reaches(self, actor: _Actor, actions: Sequence[str], on: str, resource: Policy | None = None) -> bool:
+        """Whether for each action some Allow can speak of a thing: the quick way past most things."""
+        judge = self.judge(actor, resource)
+        patterns = self._patterns.setdefault(id(judge), {})
+        for action in actions:
+            if action not in patterns:
+                allows = [s for s in judge.naming(action) if s.effect == "Allow"]
+                texts = sorted({text for s in allows for text in s.resources or ("*",)})
+                patterns[action] = [_pattern(text, self.subjects[actor.who].name) for text in texts]
+            if not any(pattern.fullmatch(on) for pattern in patterns[action]):
+                return False
+        return True
 
     def _known(
         self, actor: _Actor, statements: Iterable[Statement], exists: bool
@@ -644,6 +667,8 @@ class _World:
         """Policies changed: whoever holds them has any rights."""
         for who, arns in self._attached(path.on, actor):
             for arn in arns:
+                if not self._reaches(actor, path.actions, arn):
+                    continue
                 if path.actions[0].startswith("iam:Attach"):
                     steps = self._attach(path.actions, actor, arn, who)
                 else:
@@ -753,7 +778,8 @@ class _World:
         """Another user, by a credential or a device that the actor gives it or reads."""
         for who in self.users:
             caller = self.subjects[who]
-            if who == actor.who:
+            needed = () if path.way == "read-password" else path.actions[-1:]
+            if who == actor.who or not self._reaches(actor, needed, caller.arn):
                 continue
             if path.way == "read-password":
                 steps = self._read_password(path, actor, caller)
@@ -1068,14 +1094,6 @@ def _statements(policies: Policies) -> Iterator[Statement]:
         yield from policy.statements
 
 
-def _reached(statements: Iterable[Statement], on: str, name: str) -> bool:
-    """Whether some Allow can speak of a thing, whatever its variables stand for: the quick way past most things."""
-    return any(
-        s.effect == "Allow" and (not s.resources or any(_pattern(text, name).fullmatch(on) for text in s.resources))
-        for s in statements
-    )
-
-
 def _pattern(text: str, name: str) -> re.Pattern[str]:
     if "${" not in text:
         return glob(text)
@@ -1083,6 +1101,23 @@ def _pattern(text: str, name: str) -> re.Pattern[str]:
 
 
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
+
+
+_USUAL = {
+    "Allow": {("Bool", "true"), ("NumericLessThan", ""), ("NumericLessThanEquals", ""), ("Null", "false")},
+    "Deny": {("Bool", "false"), ("BoolIfExists", "false"), ("Null", "true"), ("NumericGreaterThanIfExists", "")},
+}
+"""Conditions on MFA that give nobody without it more than whoever has it."""
+
+
+def _favours_no_mfa(statement: Statement) -> bool:
+    """Whether a statement about MFA is not one of the usual: an Allow that asks for it, a Deny for whoever has none."""
+    for condition in statement.conditions:
+        if condition.key.lower().startswith("aws:multifactorauth"):
+            value = "" if condition.operator.startswith("Numeric") else "".join(condition.values).lower()
+            if (condition.operator, value) not in _USUAL[statement.effect]:
+                return True
+    return False
 
 
 def _denies(policy: Policy) -> bool:
