@@ -62,7 +62,7 @@ _PROBES = (
 
 Kind = (
     Literal["grant", "unbind", "join", "leave", "detach", "tag", "sign-in", "enrol", "read-password", "retrust", "saml"]
-    | Literal["take", "create", "pass", "use", "stack", "bucket", "elsewhere", "both", "none"]
+    | Literal["take", "create", "pass", "use", "stack", "elsewhere", "both", "none"]
 )
 Change = tuple[str, str]
 """What was changed of somebody: `("any rights", "")`, `("no boundary", "")`, `("joined", group)` and so on."""
@@ -658,7 +658,7 @@ class _World:
                 yield from self._passing(path, actor)
             case "use":
                 yield from self._using(path, actor)
-            case "stack" | "bucket" | "elsewhere":
+            case "stack" | "elsewhere":
                 yield from self._around(path, actor)
             case "both" | "none":
                 return
@@ -1036,13 +1036,7 @@ class _World:
                 on = f"arn:{self.partition}:cloudformation:{stack.region}:{self.id}:stack/{stack.name}/{_ANY_NAME}"
                 steps = self.requests(actor, path.actions, on)
                 yield from self._to_all(path, steps, "a stack keeps the role that deploys it, which has every right")
-        elif not self._as_declared(actor):
-            return
-        elif path.way == "bucket":
-            bucket = f"cdk-hnb659fds-assets-{self.id}-{self.account.home_region}"
-            steps = self.requests(actor, path.actions, f"arn:{self.partition}:s3:::{bucket}/{_ANY_NAME}", None)
-            yield from self._to_all(path, steps, "deployments with every right read their templates from this bucket")
-        else:
+        elif self._as_declared(actor):
             parts = [self.requests(actor, [action]) for action in path.actions]
             done = tuple(step for part in parts if part for step in part)
             reason = "access beside IAM, where this account holds the organization or IAM Identity Center"
