@@ -216,7 +216,7 @@ class _Named:
 
     def starts(self, named: frozenset[str]) -> bool:
         """Whether some way can begin with these; a device of one's own, which all people may have, is none."""
-        return any(_possible(path, named) for path in paths() if path.way not in ("enrol", "both", "none"))
+        return _starts(named)
 
     def _of(self, key: str, policy: Policy) -> frozenset[str]:
         if key not in self._found:
@@ -228,6 +228,11 @@ def _allowed(statement: Statement) -> frozenset[str]:
     if statement.actions:
         return frozenset().union(*map(_spoken_of, statement.actions))
     return frozenset(_triggers().values()).difference(*map(_spoken_of, statement.not_actions))
+
+
+@lru_cache(maxsize=4096)
+def _starts(named: frozenset[str]) -> bool:
+    return any(_possible(path, named) for path in paths() if path.way not in ("enrol", "both", "none"))
 
 
 def _possible(path: Path, named: frozenset[str]) -> bool:
@@ -548,11 +553,10 @@ class _World:
         on: str = "",
         more: Known | None = None,
         resource: Policy | None = None,
-        type_: str = "",
     ) -> tuple[Step, ...] | None:
         """The requests that an actor makes, all on the same thing; None if one of them is not allowed.
 
-        Without `on` the actor chooses the thing, of the resource type where one is given. `more` is known of the
+        Without `on` the actor chooses the thing. `more` is known of the
         requests besides; `resource` is the trust or resource policy of the thing.
         """
         judge = self.judge(actor, resource)
@@ -564,8 +568,6 @@ class _World:
         side: Side = _Together(judge, actions)
         known = {**self._known(actor, side.naming(""), bool(on)), **(more or {})}
         action = _action(actions[0])
-        if type_ and type_ in action.types:
-            action = action._replace(types=(type_,))
         where = Where(caller.arn, self.id, self.account.home_region, self.partition)
         found = witness(side, action, known, where, on)
         if found is None:
@@ -970,7 +972,7 @@ class _World:
         for action in path.actions:
             if action != "iam:PassRole":
                 known = {"ec2:InstanceProfile": profile, "cloudformation:RoleArn": role}
-                more = self.requests(actor, [action], "", known, type_=path.on)
+                more = self.requests(actor, [action], "", known)
                 if not more:
                     return None
                 steps += more
