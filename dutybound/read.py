@@ -723,7 +723,7 @@ def _people_errors(configuration: Configuration) -> Iterator[Diagnostic]:
             if len(teams_of[fold]) == GROUPS_PER_USER + 1:
                 message = f"{quoted(member.name)} is in more than {GROUPS_PER_USER} teams; IAM allows no more groups"
                 yield Diagnostic("too-many-teams", message, member.name.span, "merge some of the teams")
-    strangers = any(fold not in {n.casefold() for n in configuration.people} for fold in teams_of)
+    strangers = not teams_of.keys() <= {name.casefold() for name in configuration.people}
     for name in configuration.people:
         if name.casefold() not in teams_of and not strangers:  # who is misspelt in a team has an error already
             message = f"person {quoted(name)} is in no team, and so gets no user"
