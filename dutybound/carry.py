@@ -18,8 +18,9 @@ from dutybound import catalog, source
 from dutybound.catalog import Action, ResourceType
 from dutybound.config import Duty
 from dutybound.diagnostic import Checked, Diagnostic
+from dutybound.evaluate import Judge
 from dutybound.grant import LOOKING, Access, duty_access, example_use, matches_format
-from dutybound.guardrails import judged
+from dutybound.guardrails import judge_of, judged
 from dutybound.policy import Policy, Statement, parse
 from dutybound.read import shaped_duty
 
@@ -306,11 +307,11 @@ def _about(action: Action, resource: str) -> bool:
 
 def _expectations(policy: Policy, access: Access) -> list[Tree]:
     out = []
-    keys = _keys(policy)
-    allows = (a for s in policy.statements if s.effect == "Allow" if (a := _an_allow(s, access, keys)))
+    keys, judge = _keys(policy), judge_of(access)
+    allows = (a for s in policy.statements if s.effect == "Allow" if (a := _an_allow(s, judge, keys)))
     if (allow := next(allows, None)) is not None:
         out.append(allow)
-    denied = (a for a in (*_DENIABLE, *_all_actions()) if judged(access, a).outcome == "denied")
+    denied = (a for a in (*_DENIABLE, *_all_actions()) if judged(judge, a).outcome == "denied")
     if (action := next(denied, None)) is not None:
         out.append({"deny": action})
     return out
@@ -334,7 +335,7 @@ def _keys(policy: Policy) -> dict[str, str]:
     return keys
 
 
-def _an_allow(statement: Statement, access: Access, keys: Mapping[str, str]) -> Tree | None:
+def _an_allow(statement: Statement, judge: Judge, keys: Mapping[str, str]) -> Tree | None:
     """A request that the statement allows; None if none is found quickly."""
     actions = (a for p in statement.actions if p != "*" for a in catalog.actions_of(_lower_prefix(p)))
     candidates = ((a, r) for a in actions for r in statement.resources if _about(a, r))
@@ -342,7 +343,7 @@ def _an_allow(statement: Statement, access: Access, keys: Mapping[str, str]) -> 
     for action, resource in islice(candidates, 200):
         on = _concrete(resource) if resource != "*" else ""
         for when in ({k: v for k, v in keys.items() if k in wanted}, dict(keys)):
-            if judged(access, str(action), on, when).outcome == "allowed":
+            if judged(judge, str(action), on, when).outcome == "allowed":
                 return {"allow": f"{action} on {on}" if on else str(action), **({"when": when} if when else {})}
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dutybound import catalog, managed
 from dutybound.asked import Asked, Finding, Scope
@@ -496,6 +497,11 @@ def _shape(tail: str) -> str:
 
 def _can_name(text: str, tail: str) -> bool:
     """Whether a text, its `*` and `?` taken as wildcards, can name a resource of this format at all."""
+    return _known_to_name(str(text), tail)  # a text of the user's would keep the file that it stands in
+
+
+@lru_cache(maxsize=16384)
+def _known_to_name(text: str, tail: str) -> bool:
     # A variable of the format is at least one character of anything.
     wanted = re.sub(r"\$\{[^}]*\}", "?*", tail)
     return overlap(re.sub(r"\$\{[^}]*\}", "?*", text), wanted)

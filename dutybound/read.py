@@ -294,7 +294,7 @@ def _remedy(kind: str, value: object) -> str:
     if kind == "wrong-type" and isinstance(value, (int, float)):
         return "put it in quotes"
     if kind == "tuple_type" and isinstance(value, (str, int)):
-        return f"write '[{value}]'"
+        return f"write {quoted(f'[{value}]')}"
     if kind in ("dict_type", "model_type"):
         return "write 'key: value' lines below it, indented"
     return ""
