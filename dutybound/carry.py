@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias
 
 from dutybound import catalog, source
 from dutybound.catalog import Action, ResourceType
 from dutybound.config import Duty
-from dutybound.diagnostic import Checked, Diagnostic
+from dutybound.diagnostic import Checked, Diagnostic, visible
 from dutybound.evaluate import Judge
 from dutybound.grant import LOOKING, Access, duty_access, example_use, matches_format
 from dutybound.guardrails import judge_of, judged
@@ -109,7 +110,7 @@ def _grants(statement: Statement, why: str, notes: list[str]) -> Iterator[Tree]:
         if any(True for _ in catalog.actions_of(pattern)):
             by_service.setdefault(pattern.partition(":")[0], []).append(pattern)
         else:
-            notes.append(f"{pattern}: no such action in {catalog.version()}")
+            notes.append(f"{visible(pattern)}: no such action in {catalog.version()}")
     for service, patterns in sorted(by_service.items()):
         here = replace(statement, actions=tuple(sorted(set(patterns))))
         made = list(_service_grants(service, here, why, notes))
@@ -137,12 +138,12 @@ def _service_grants(service: str, statement: Statement, why: str, notes: list[st
     useful = {a for a in actions if any(fitting.get(t) for t in a.types)}
     named = {str(a): a for a in actions - useful}
     notes += [
-        f"{text}: cannot be limited to the resources that the policy names, so it was never allowed"
+        f"{visible(text)}: cannot be limited to the resources that the policy names, so it was never allowed"
         for text in statement.actions
         if text in named
     ]
     notes += [
-        f"{resource}: no action of {service} that the statement allows is about it"
+        f"{visible(resource)}: no action of {service} that the statement allows is about it"
         for resource in statement.resources
         if not any(resource in fitting.get(t, ()) for a in useful for t in a.types)
     ]
@@ -222,7 +223,7 @@ def _raw(statement: Statement, why: str, notes: list[str]) -> Tree:
             if pattern == "*" or any(True for _ in catalog.actions_of(_lower_prefix(pattern))):
                 kept.append(pattern)
             else:
-                notes.append(f"{pattern}: no such action in {catalog.version()}")
+                notes.append(f"{visible(pattern)}: no such action in {catalog.version()}")
         known[key] = tuple(kept)
     document = replace(statement, actions=known["actions"], not_actions=known["not_actions"]).document()
     if not document["Sid"]:
@@ -280,7 +281,7 @@ def _difference(policy: Policy, access: Access) -> str:
 def _meaning(statements: Iterable[Statement]) -> dict[Action, Said]:
     """What statements say of each action of the reference: only of resources that the action can be about."""
     out: dict[Action, set[Any]] = {}
-    everything = frozenset(a for s in catalog.services() for a in catalog.service(s).actions.values())
+    everything = _everything()
     for statement in statements:
         named = {
             a
@@ -295,6 +296,11 @@ def _meaning(statements: Iterable[Statement]) -> dict[Action, Said]:
             if statement.not_resources:
                 said.add((statement.effect, "NotResource", " ".join(sorted(statement.not_resources)), conditions))
     return {action: frozenset(said) for action, said in out.items() if said}
+
+
+@cache
+def _everything() -> frozenset[Action]:
+    return frozenset(catalog.actions_of("*:*"))
 
 
 def _about(action: Action, resource: str) -> bool:

@@ -7,7 +7,7 @@ ARNs with partition and account filled in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -237,7 +237,7 @@ def _scoped_actions(
     for text, action in actions:
         types = tuple(t for t in action.types if (action.service, t) in arns)
         if not types and not (grant.wide and not action.types):
-            known = ", ".join(action.types)
+            known = _listed(action.types)
             hint = f"its resource types: {known}" if known else "it has no resource-level permissions: grant it apart"
             asked.report("wrong-resource", f"{action} cannot be limited to these resources", text.span, hint)
             continue
@@ -417,7 +417,7 @@ def _arns(
         types = [t for p in prefixes if (t := catalog.service(p).types.get(name)) is not None]
         if not types and prefixes:
             known = [t for p in prefixes for t in catalog.service(p).types]
-            hint = did_you_mean(name, known) or f"known: {', '.join(known[:12])}{' …' if len(known) > 12 else ''}"
+            hint = did_you_mean(name, known) or f"known: {_listed(known)}"
             message = f"{' and '.join(prefixes[:3])} has no resource type {quoted(name)}"
             asked.report("unknown-resource-type", message, name.span, hint)
         for type_ in types:
@@ -475,6 +475,11 @@ def matches_format(text: str, format_: str) -> bool:
         return False
     heads = all(_can_name(a, b) or (a == "" and "${" in b) for a, b in zip(mine[:5], theirs[:5], strict=True))
     return heads and _can_name(mine[5], theirs[5])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names of many, for a hint that stays a line."""
+    return f"{', '.join(names[:12])}{' …' if len(names) > 12 else ''}"
 
 
 def _filled_in(format_: str) -> tuple[str, str]:

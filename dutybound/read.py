@@ -192,14 +192,16 @@ def _shaped(model: type[M], tree: Fields, prefix: Loc) -> Checked[M]:
             return Checked(model.model_validate(tree), tuple(found))
         except ValidationError as error:
             errors = [(e["type"], tuple(e["loc"]), e) for e in error.errors(include_url=False)]
-        at = {loc for _, loc, _ in errors}
+        wrong_inside = {loc[:depth] for _, loc, _ in errors for depth in range(len(loc))}
+        strangers: dict[Loc, list[str]] = {}
+        for kind, loc, _ in errors:
+            if kind == "extra_forbidden":
+                strangers.setdefault(loc[:-1], []).append(str(loc[-1]))
         for kind, loc, detail in errors:
             # A list may be empty, or a key missing beside the others, since what stood there was wrong and is gone.
-            caused = kind in ("too_short", "missing-key") and (
-                round_ or any(o != loc and o[: len(loc)] == loc for o in at)
-            )
+            caused = kind in ("too_short", "missing-key") and (round_ or loc in wrong_inside)
             if not caused:
-                found += _shape_error(kind, loc, detail, tree, prefix, errors)
+                found += _shape_error(kind, loc, detail, tree, prefix, strangers.get(loc[:-1], ()))
         for kind, loc, _ in sorted(errors, key=lambda e: [str(s).zfill(9) for s in e[1]], reverse=True):
             _repair(kind, loc, tree, prefix)
     return Checked(None, tuple(found))
@@ -265,12 +267,13 @@ def _subject(loc: Loc) -> str:
 
 
 def _shape_error(
-    kind: str, loc: Loc, detail: Any, tree: Fields, prefix: Loc, errors: list[tuple[str, Loc, Any]]
+    kind: str, loc: Loc, detail: Any, tree: Fields, prefix: Loc, strangers: Iterable[str]
 ) -> Iterator[Diagnostic]:
+    """What is wrong at a place; `strangers` are the unknown keys beside it."""
     whole = (*prefix, *loc)
     place = _place(loc, tree)
     if kind == "missing":
-        yield from _missing(loc, whole, place, errors)
+        yield from _missing(whole, place, strangers)
     elif kind == "extra_forbidden":
         yield _unknown_key(loc, whole, place)
     elif kind == "union_tag_not_found":
@@ -325,9 +328,8 @@ def _where(whole: Loc) -> str:
     return f"{_subject(whole)}{': ' + '.'.join(words) if words else ''}" if len(whole) > 1 else "the configuration"
 
 
-def _missing(loc: Loc, whole: Loc, place: _Place, errors: list[tuple[str, Loc, Any]]) -> Iterator[Diagnostic]:
+def _missing(whole: Loc, place: _Place, strangers: Iterable[str]) -> Iterator[Diagnostic]:
     key = str(whole[-1])
-    strangers = [str(o[-1]) for k, o, _ in errors if k == "extra_forbidden" and o[:-1] == loc[:-1]]
     model = _model_at(whole[:-1])
     if any(did_you_mean(s, [key]) for s in strangers):
         return  # the misspelt key has an error of its own

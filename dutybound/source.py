@@ -214,8 +214,9 @@ def _yaml_error(error: yaml.YAMLError, source: Source) -> Diagnostic:
     if opened and (mark is None or _starts_earlier(context, opened, mark, source)):
         mark = opened
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    if line >= len(source.lines) > 1 and not source.lines[-1]:
-        line, column = len(source.lines) - 1, len(source.lines[-2]) + 1
+    last = len(source.lines) - (len(source.lines) > 1 and not source.lines[-1])
+    if line > last:  # the parser counts a line behind the end
+        line, column = last, len(source.lines[last - 1]) + 1
     message = f"this is not YAML: {problem}{f' ({context})' if context else ''}"
     hint = next((h for part, h in _REMEDIES if part in problem), "check quotes, colons and indentation")
     return Diagnostic("invalid-yaml", message, Span(source, line, column), hint)
