@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 
 from dutybound import catalog, source
 from dutybound.catalog import Action, ResourceType
-from dutybound.config import Duty
-from dutybound.diagnostic import Checked, Diagnostic, visible
+from dutybound.config import Duty, parameters_in
+from dutybound.diagnostic import Checked, Diagnostic, quoted, visible
 from dutybound.evaluate import Judge
 from dutybound.grant import LOOKING, Access, duty_access, example_use, matches_format
 from dutybound.guardrails import judge_of, judged
@@ -94,7 +94,17 @@ def _policy(document: object) -> Policy:
         raise NotCarried("a statement names a Principal: this is the policy of a resource or the trust of a role")
     if not policy.statements:
         raise NotCarried("the policy holds no statement")
+    for text in _texts(policy):
+        for word in parameters_in(text):
+            raise NotCarried(f"{quoted(f'{{{word}}}')} stands in {quoted(text)}: in a duty it would be a parameter")
     return policy
+
+
+def _texts(policy: Policy) -> Iterator[str]:
+    """What a duty would read parameters in."""
+    for statement in policy.statements:
+        yield from (*statement.resources, *statement.not_resources)
+        yield from (value for condition in statement.conditions for value in condition.values)
 
 
 # --- statements -> grants -------------------------------------------------------------------------------------------

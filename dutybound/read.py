@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias, TypeVar
 
@@ -256,6 +257,7 @@ def _model_at(loc: Loc) -> type[Model] | None:
     return None
 
 
+@cache
 def _fields_of(model: type[Model]) -> dict[str, Any]:
     return {f.alias or name: f for name, f in model.model_fields.items()}
 

@@ -58,19 +58,24 @@ class Fields(dict[Text, Any]):
         super().__init__()
         self.span = span
         self.spans: dict[str, Span] = {}
+        self._written: dict[str, Text] | None = None
 
     def put(self, key: Text, value: Value, span: Span) -> None:
         """Set a key to a value written at `span`."""
         self[key] = value
         self.spans[key] = span
+        if self._written is not None:
+            self._written.setdefault(key, key)
 
     def at(self, name: str) -> Any:
         """The value under a key. Raises KeyError if there is none."""
         return self[Text(name)]
 
     def key(self, name: str) -> Text | None:
-        """The key of that name as it was written, with its place. It searches: meant for messages."""
-        return next((k for k in self if k == name), None)
+        """The key of that name as it was written, with its place. Meant for messages, of which there may be many."""
+        if self._written is None:
+            self._written = {key: key for key in self}
+        return self._written.get(name) if name in self else None
 
 
 class Items(list[Any]):
