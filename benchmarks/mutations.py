@@ -66,6 +66,8 @@ EDGES: tuple[Any, ...] = (
 """Values at the edges: wrong types, numbers and dates that overflow, texts that look like something else."""
 _DEPTHS = (5, 62, 63, 64, 65, 300)
 _LENGTHS = (2, 50, 3000)
+_PARTS = (2, 50, 1000)
+"""How often a mapping or list is repeated: more would measure honest work, such as judging 30,000 expectations."""
 Slot: TypeAlias = tuple[Any, Any]
 """A mapping or list, and a key or index of it."""
 
@@ -192,15 +194,16 @@ class Twister:
     @staticmethod
     def _grown(value: Any, dice: Random) -> Any:
         kind = dice.randrange(4)
+        lengths = _PARTS if isinstance(value, (dict, list)) else _LENGTHS
         if kind == 0:
             for _ in range(dice.choice(_DEPTHS)):
                 value = [value] if dice.random() < 0.5 else {"a": value}
             return value
         if kind == 1:
-            return [value] * dice.choice(_LENGTHS)
+            return [value] * dice.choice(lengths)
         if kind == 2 and isinstance(value, dict) and value:
             some = dice.choice(list(value.values()))
-            return {**value, **{f"x{i}": some for i in range(dice.choice(_LENGTHS))}}
+            return {**value, **{f"x{i}": some for i in range(dice.choice(_PARTS))}}
         return str(value) * dice.choice(_LENGTHS) if isinstance(value, str) else [value]
 
 
