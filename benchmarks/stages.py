@@ -41,7 +41,8 @@ def main(path: Path) -> None:
     lap("read")
     baseline = lower(reading.value)
     lap("lower")
-    found = [*baseline.diagnostics, *guardrails.check(reading.value)]
+    failures = [test.failure for test in guardrails.check(reading.value) if test.failure is not None]
+    found = [*baseline.diagnostics, *failures]
     lap("guardrails")
     errors = sorted({d.name for d in found if d.severity == "error"})
     print(json.dumps({**spent, "memory": peak_memory(), "errors": errors}))
