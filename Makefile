@@ -10,7 +10,7 @@ CONTEXT = $(if $(CONFIG),-c "config=$$CONFIG") $(if $(CHOSEN),-c "environment=$$
 CHOSEN = $(filter command line,$(origin ENVIRONMENT))
 export CONFIG ENVIRONMENT
 
-.PHONY: help bootstrap synth test check demo lint format diff deploy pins clean
+.PHONY: help bootstrap synth test check demo bench fuzz lint format diff deploy pins clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -30,6 +30,12 @@ check: ## compile the configuration and report what is wrong, without writing an
 
 demo: ## deploy the configuration to an AWS emulator on this machine, act as its people, and clean up
 	$(SETUP) dev cdk -- python -m demo $(if $(CONFIG),--config "$$CONFIG") $(if $(CHOSEN),--environment "$$ENVIRONMENT") $(ARGS)
+
+bench: ## measure what compiling costs at 10, 300 and 5,000 people (ARGS="--date 2026-12-31" writes the results)
+	$(SETUP) dev -- python -m benchmarks $(ARGS)
+
+fuzz: ## compile 20,000 broken configurations, and judge broken policies (ARGS="--count 1000 --seed 7")
+	$(SETUP) dev -- python -m benchmarks.fuzz $(ARGS)
 
 lint: ## ruff, mypy and the import contracts
 	$(SETUP) dev -- ruff check

@@ -11,15 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias
 
 from dutybound import catalog, source
 from dutybound.catalog import Action, ResourceType
-from dutybound.config import Duty
-from dutybound.diagnostic import Checked, Diagnostic
+from dutybound.config import Duty, parameters_in
+from dutybound.diagnostic import Checked, Diagnostic, quoted, visible
+from dutybound.evaluate import Judge
 from dutybound.grant import LOOKING, Access, duty_access, example_use, matches_format
-from dutybound.guardrails import judged
+from dutybound.guardrails import judge_of, judged
 from dutybound.policy import Policy, Statement, parse
 from dutybound.read import shaped_duty
 
@@ -92,7 +94,17 @@ def _policy(document: object) -> Policy:
         raise NotCarried("a statement names a Principal: this is the policy of a resource or the trust of a role")
     if not policy.statements:
         raise NotCarried("the policy holds no statement")
+    for text in _texts(policy):
+        for word in parameters_in(text):
+            raise NotCarried(f"{quoted(f'{{{word}}}')} stands in {quoted(text)}: in a duty it would be a parameter")
     return policy
+
+
+def _texts(policy: Policy) -> Iterator[str]:
+    """What a duty would read parameters in."""
+    for statement in policy.statements:
+        yield from (*statement.resources, *statement.not_resources)
+        yield from (value for condition in statement.conditions for value in condition.values)
 
 
 # --- statements -> grants -------------------------------------------------------------------------------------------
@@ -108,7 +120,7 @@ def _grants(statement: Statement, why: str, notes: list[str]) -> Iterator[Tree]:
         if any(True for _ in catalog.actions_of(pattern)):
             by_service.setdefault(pattern.partition(":")[0], []).append(pattern)
         else:
-            notes.append(f"{pattern}: no such action in {catalog.version()}")
+            notes.append(f"{visible(pattern)}: no such action in {catalog.version()}")
     for service, patterns in sorted(by_service.items()):
         here = replace(statement, actions=tuple(sorted(set(patterns))))
         made = list(_service_grants(service, here, why, notes))
@@ -136,12 +148,12 @@ def _service_grants(service: str, statement: Statement, why: str, notes: list[st
     useful = {a for a in actions if any(fitting.get(t) for t in a.types)}
     named = {str(a): a for a in actions - useful}
     notes += [
-        f"{text}: cannot be limited to the resources that the policy names, so it was never allowed"
+        f"{visible(text)}: cannot be limited to the resources that the policy names, so it was never allowed"
         for text in statement.actions
         if text in named
     ]
     notes += [
-        f"{resource}: no action of {service} that the statement allows is about it"
+        f"{visible(resource)}: no action of {service} that the statement allows is about it"
         for resource in statement.resources
         if not any(resource in fitting.get(t, ()) for a in useful for t in a.types)
     ]
@@ -221,7 +233,7 @@ def _raw(statement: Statement, why: str, notes: list[str]) -> Tree:
             if pattern == "*" or any(True for _ in catalog.actions_of(_lower_prefix(pattern))):
                 kept.append(pattern)
             else:
-                notes.append(f"{pattern}: no such action in {catalog.version()}")
+                notes.append(f"{visible(pattern)}: no such action in {catalog.version()}")
         known[key] = tuple(kept)
     document = replace(statement, actions=known["actions"], not_actions=known["not_actions"]).document()
     if not document["Sid"]:
@@ -279,7 +291,7 @@ def _difference(policy: Policy, access: Access) -> str:
 def _meaning(statements: Iterable[Statement]) -> dict[Action, Said]:
     """What statements say of each action of the reference: only of resources that the action can be about."""
     out: dict[Action, set[Any]] = {}
-    everything = frozenset(a for s in catalog.services() for a in catalog.service(s).actions.values())
+    everything = _everything()
     for statement in statements:
         named = {
             a
@@ -296,6 +308,11 @@ def _meaning(statements: Iterable[Statement]) -> dict[Action, Said]:
     return {action: frozenset(said) for action, said in out.items() if said}
 
 
+@cache
+def _everything() -> frozenset[Action]:
+    return frozenset(catalog.actions_of("*:*"))
+
+
 def _about(action: Action, resource: str) -> bool:
     types = catalog.service(action.service).types
     return resource == "*" or any(_can_be(resource, types[t]) for t in action.types if t in types)
@@ -306,11 +323,11 @@ def _about(action: Action, resource: str) -> bool:
 
 def _expectations(policy: Policy, access: Access) -> list[Tree]:
     out = []
-    keys = _keys(policy)
-    allows = (a for s in policy.statements if s.effect == "Allow" if (a := _an_allow(s, access, keys)))
+    keys, judge = _keys(policy), judge_of(access)
+    allows = (a for s in policy.statements if s.effect == "Allow" if (a := _an_allow(s, judge, keys)))
     if (allow := next(allows, None)) is not None:
         out.append(allow)
-    denied = (a for a in (*_DENIABLE, *_all_actions()) if judged(access, a).outcome == "denied")
+    denied = (a for a in (*_DENIABLE, *_all_actions()) if judged(judge, a).outcome == "denied")
     if (action := next(denied, None)) is not None:
         out.append({"deny": action})
     return out
@@ -334,7 +351,7 @@ def _keys(policy: Policy) -> dict[str, str]:
     return keys
 
 
-def _an_allow(statement: Statement, access: Access, keys: Mapping[str, str]) -> Tree | None:
+def _an_allow(statement: Statement, judge: Judge, keys: Mapping[str, str]) -> Tree | None:
     """A request that the statement allows; None if none is found quickly."""
     actions = (a for p in statement.actions if p != "*" for a in catalog.actions_of(_lower_prefix(p)))
     candidates = ((a, r) for a in actions for r in statement.resources if _about(a, r))
@@ -342,7 +359,7 @@ def _an_allow(statement: Statement, access: Access, keys: Mapping[str, str]) -> 
     for action, resource in islice(candidates, 200):
         on = _concrete(resource) if resource != "*" else ""
         for when in ({k: v for k, v in keys.items() if k in wanted}, dict(keys)):
-            if judged(access, str(action), on, when).outcome == "allowed":
+            if judged(judge, str(action), on, when).outcome == "allowed":
                 return {"allow": f"{action} on {on}" if on else str(action), **({"when": when} if when else {})}
     return None
 

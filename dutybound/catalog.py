@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -302,10 +302,15 @@ def matches(pattern: str, action: Action) -> bool:
     return prefix in ("*", action.service) and glob(name, True).fullmatch(action.name) is not None
 
 
-def actions_of(pattern: str) -> Iterator[Action]:
+def actions_of(pattern: str) -> tuple[Action, ...]:
     """The actions of the reference that an action pattern takes in; none for a service that does not exist."""
+    return _actions_of(str(pattern))  # a text of the user's would keep the file that it stands in
+
+
+@lru_cache(maxsize=512)
+def _actions_of(pattern: str) -> tuple[Action, ...]:
     prefix, _, name = pattern.partition(":")
     prefixes = services() if prefix == "*" else (prefix,) if prefix in services() else ()
     if "*" not in name and "?" not in name:
-        return (action for p in prefixes if (action := service(p).action(name)) is not None)
-    return (action for p in prefixes for action in service(p).actions.values() if matches(pattern, action))
+        return tuple(action for p in prefixes if (action := service(p).action(name)) is not None)
+    return tuple(action for p in prefixes for action in service(p).actions.values() if matches(pattern, action))

@@ -114,7 +114,8 @@ def _compiled(reading: Checked[Reading], environment: str | None, today: date | 
     if baseline.failed or baseline.value is None:
         return Checked(None, in_order(found))
     failures = [r.failure for r in _tests(reading.value, baseline, environment, today) if r.failure is not None]
-    return replace(baseline, diagnostics=in_order((*found, *failures, *escalate.findings(baseline.value))))
+    checked = Checked(baseline.value, in_order((*found, *failures, *escalate.findings(baseline.value))))
+    return replace(checked, value=None) if checked.failed else checked
 
 
 def _tests(

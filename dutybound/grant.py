@@ -7,8 +7,9 @@ ARNs with partition and account filled in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from dutybound import catalog, managed
 from dutybound.asked import Asked, Finding, Scope
@@ -238,7 +239,7 @@ def _scoped_actions(
     for text, action in actions:
         types = tuple(t for t in action.types if (action.service, t) in arns)
         if not types and not (grant.wide and not action.types):
-            known = ", ".join(action.types)
+            known = _listed(action.types)
             hint = f"its resource types: {known}" if known else "it has no resource-level permissions: grant it apart"
             asked.report("wrong-resource", f"{action} cannot be limited to these resources", text.span, hint)
             continue
@@ -418,7 +419,7 @@ def _arns(
         types = [t for p in prefixes if (t := catalog.service(p).types.get(name)) is not None]
         if not types and prefixes:
             known = [t for p in prefixes for t in catalog.service(p).types]
-            hint = did_you_mean(name, known) or f"known: {', '.join(known[:12])}{' …' if len(known) > 12 else ''}"
+            hint = did_you_mean(name, known) or f"known: {_listed(known)}"
             message = f"{' and '.join(prefixes[:3])} has no resource type {quoted(name)}"
             asked.report("unknown-resource-type", message, name.span, hint)
         for type_ in types:
@@ -478,6 +479,11 @@ def matches_format(text: str, format_: str) -> bool:
     return heads and _can_name(mine[5], theirs[5])
 
 
+def _listed(names: Sequence[str]) -> str:
+    """The first names of many, for a hint that stays a line."""
+    return f"{', '.join(names[:12])}{' …' if len(names) > 12 else ''}"
+
+
 def _filled_in(format_: str) -> tuple[str, str]:
     """An ARN format with partition, Region and account filled in: what is fixed, and the rest from its first variable.
 
@@ -498,6 +504,11 @@ def _shape(tail: str) -> str:
 
 def _can_name(text: str, tail: str) -> bool:
     """Whether a text, its `*` and `?` taken as wildcards, can name a resource of this format at all."""
+    return _known_to_name(str(text), tail)  # a text of the user's would keep the file that it stands in
+
+
+@lru_cache(maxsize=16384)
+def _known_to_name(text: str, tail: str) -> bool:
     # A variable of the format is at least one character of anything.
     wanted = re.sub(r"\$\{[^}]*\}", "?*", tail)
     return overlap(re.sub(r"\$\{[^}]*\}", "?*", text), wanted)

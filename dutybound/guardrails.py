@@ -48,12 +48,13 @@ def expectations(name: str, duty: Duty, scope: Scope | None = None) -> Iterator[
     access = duty_access(example_use(name, duty), duty, found, scope)
     if any(d.severity == "error" for d in found):
         return  # reported where the duty is compiled
+    judge = judge_of(access)
     for expectation in duty.expect:
         says = f"duty {name} {'allows' if expectation.allow else 'denies'} {expectation.request}"
-        yield Result(says, expectation.request.span, _expectation(name, expectation, access))
+        yield Result(says, expectation.request.span, _expectation(name, expectation, judge))
 
 
-def _expectation(name: str, expectation: Expectation, access: Access) -> Diagnostic | None:
+def _expectation(name: str, expectation: Expectation, judge: Judge) -> Diagnostic | None:
     text = expectation.request
     action, _, resource = text.partition(" on ")
     if hint := unknown_action_hint(action):
@@ -65,19 +66,23 @@ def _expectation(name: str, expectation: Expectation, access: Access) -> Diagnos
             message = f"duty {quoted(name)}: there is no condition key {quoted(key)}"
             return Diagnostic("unknown-condition-key", message, key.span, did_you_mean(key, near_keys(key)))
     when = {str(k): v[0] if len(v) == 1 else tuple(map(str, v)) for k, v in expectation.when.items()}
-    decision = judged(access, action, resource, when)
+    decision = judged(judge, action, resource, when)
     if decision.outcome == wanted:
         return None
     message = f"duty {quoted(name)} expects {quoted(text)} to be {wanted}, but it is {decision.outcome}"
-    return Diagnostic("broken-expectation", message, text.span, _reason(decision, access))
+    return Diagnostic("broken-expectation", message, text.span, _reason(decision))
+
+
+def judge_of(access: Access) -> Judge:
+    """The judge of a person with this access and nothing else. Dear to make, so it is made once for all requests."""
+    policies = [in_account(Policy(access.statements), EXAMPLE_ACCOUNT)]
+    return Judge([*policies, *(managed_policy(id_).policy for id_ in access.managed)])
 
 
 def judged(
-    access: Access, action: str, resource: str = "", when: Mapping[str, str | tuple[str, ...]] | None = None
+    judge: Judge, action: str, resource: str = "", when: Mapping[str, str | tuple[str, ...]] | None = None
 ) -> Decision:
-    """The decision on one request of a person with this access and nothing else, signed in with MFA.
-
-    `when` are condition keys of the request besides.
+    """The decision on one request of that person, signed in with MFA. `when` are condition keys of it besides.
 
     Without a resource the request is on everything and nothing in particular: it is denied only if no statement allows
     the action on anything at all, and allowed only if `*` is.
@@ -90,9 +95,6 @@ def judged(
         "aws:PrincipalArn": _EXAMPLE,
         **(when or {}),
     }
-    policies = [in_account(Policy(access.statements), EXAMPLE_ACCOUNT)]
-    policies += [managed_policy(id_).policy for id_ in access.managed]
-    judge = Judge(policies)
     decision = judge.decide(Request(_EXAMPLE, action, resource or "*", context))
     somewhere = tuple(s for s in judge.naming(action) if s.effect == "Allow")
     if decision.outcome == "denied" and not resource and somewhere:
@@ -100,7 +102,7 @@ def judged(
     return decision
 
 
-def _reason(decision: Decision, access: Access) -> str:
+def _reason(decision: Decision) -> str:
     if decision.outcome == "unknown":
         return decision.reason
     if decision.because:

@@ -90,7 +90,7 @@ def _granted(statement: Statement) -> set[Action]:
 
 def _never_patterns(duty: Duty, asked: Asked) -> Iterator[Action]:
     for pattern in duty.never:
-        hits = list(catalog.actions_of(pattern))
+        hits = catalog.actions_of(pattern)
         if not hits:
             hint = unknown_action_hint(pattern) or "remove it"
             message = f"'never' names {quoted(pattern)}, which matches no action"

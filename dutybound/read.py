@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias, TypeVar
 
@@ -192,14 +193,16 @@ def _shaped(model: type[M], tree: Fields, prefix: Loc) -> Checked[M]:
             return Checked(model.model_validate(tree), tuple(found))
         except ValidationError as error:
             errors = [(e["type"], tuple(e["loc"]), e) for e in error.errors(include_url=False)]
-        at = {loc for _, loc, _ in errors}
+        wrong_inside = {loc[:depth] for _, loc, _ in errors for depth in range(len(loc))}
+        strangers: dict[Loc, list[str]] = {}
+        for kind, loc, _ in errors:
+            if kind == "extra_forbidden":
+                strangers.setdefault(loc[:-1], []).append(str(loc[-1]))
         for kind, loc, detail in errors:
             # A list may be empty, or a key missing beside the others, since what stood there was wrong and is gone.
-            caused = kind in ("too_short", "missing-key") and (
-                round_ or any(o != loc and o[: len(loc)] == loc for o in at)
-            )
+            caused = kind in ("too_short", "missing-key") and (round_ or loc in wrong_inside)
             if not caused:
-                found += _shape_error(kind, loc, detail, tree, prefix, errors)
+                found += _shape_error(kind, loc, detail, tree, prefix, strangers.get(loc[:-1], ()))
         for kind, loc, _ in sorted(errors, key=lambda e: [str(s).zfill(9) for s in e[1]], reverse=True):
             _repair(kind, loc, tree, prefix)
     return Checked(None, tuple(found))
@@ -254,6 +257,7 @@ def _model_at(loc: Loc) -> type[Model] | None:
     return None
 
 
+@cache
 def _fields_of(model: type[Model]) -> dict[str, Any]:
     return {f.alias or name: f for name, f in model.model_fields.items()}
 
@@ -265,12 +269,13 @@ def _subject(loc: Loc) -> str:
 
 
 def _shape_error(
-    kind: str, loc: Loc, detail: Any, tree: Fields, prefix: Loc, errors: list[tuple[str, Loc, Any]]
+    kind: str, loc: Loc, detail: Any, tree: Fields, prefix: Loc, strangers: Iterable[str]
 ) -> Iterator[Diagnostic]:
+    """What is wrong at a place; `strangers` are the unknown keys beside it."""
     whole = (*prefix, *loc)
     place = _place(loc, tree)
     if kind == "missing":
-        yield from _missing(loc, whole, place, errors)
+        yield from _missing(whole, place, strangers)
     elif kind == "extra_forbidden":
         yield _unknown_key(loc, whole, place)
     elif kind == "union_tag_not_found":
@@ -294,7 +299,7 @@ def _remedy(kind: str, value: object) -> str:
     if kind == "wrong-type" and isinstance(value, (int, float)):
         return "put it in quotes"
     if kind == "tuple_type" and isinstance(value, (str, int)):
-        return f"write '[{value}]'"
+        return f"write {quoted(f'[{value}]')}"
     if kind in ("dict_type", "model_type"):
         return "write 'key: value' lines below it, indented"
     return ""
@@ -325,9 +330,8 @@ def _where(whole: Loc) -> str:
     return f"{_subject(whole)}{': ' + '.'.join(words) if words else ''}" if len(whole) > 1 else "the configuration"
 
 
-def _missing(loc: Loc, whole: Loc, place: _Place, errors: list[tuple[str, Loc, Any]]) -> Iterator[Diagnostic]:
+def _missing(whole: Loc, place: _Place, strangers: Iterable[str]) -> Iterator[Diagnostic]:
     key = str(whole[-1])
-    strangers = [str(o[-1]) for k, o, _ in errors if k == "extra_forbidden" and o[:-1] == loc[:-1]]
     model = _model_at(whole[:-1])
     if any(did_you_mean(s, [key]) for s in strangers):
         return  # the misspelt key has an error of its own
@@ -723,7 +727,7 @@ def _people_errors(configuration: Configuration) -> Iterator[Diagnostic]:
             if len(teams_of[fold]) == GROUPS_PER_USER + 1:
                 message = f"{quoted(member.name)} is in more than {GROUPS_PER_USER} teams; IAM allows no more groups"
                 yield Diagnostic("too-many-teams", message, member.name.span, "merge some of the teams")
-    strangers = any(fold not in {n.casefold() for n in configuration.people} for fold in teams_of)
+    strangers = not teams_of.keys() <= {name.casefold() for name in configuration.people}
     for name in configuration.people:
         if name.casefold() not in teams_of and not strangers:  # who is misspelt in a team has an error already
             message = f"person {quoted(name)} is in no team, and so gets no user"

@@ -12,7 +12,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from heapq import heapify, heappop, heappush
 
 from dutybound import catalog
@@ -43,8 +43,14 @@ def shortened(actions: Iterable[Action], levels: Iterable[str]) -> tuple[str, ..
         else:
             out.add(str(action))
     for prefix, names in soft.items():
-        out.update(f"{prefix}:{pattern}" for pattern in _patterns(prefix, names))
+        out.update(_known_patterns(prefix, tuple(sorted(names.values()))))
     return tuple(sorted(out))
+
+
+@lru_cache(maxsize=4096)
+def _known_patterns(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns for some actions of one service. Teams with the same duty ask for the same ones again and again."""
+    return tuple(f"{prefix}:{pattern}" for pattern in _patterns(prefix, {name.lower(): name for name in names}))
 
 
 def _patterns(prefix: str, names: dict[str, str]) -> Iterator[str]:

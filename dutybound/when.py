@@ -227,11 +227,13 @@ def _fits(operator: Text, key: Text, values: Iterable[Text], asked: Asked) -> bo
         message = f"{key} holds several values, and {operator} compares one"
         hint = f"write 'ForAnyValue:{operator}' or 'ForAllValues:{operator}'"
         asked.report("wrong-operator", message, operator.span, hint)
-        return asked.lenient
+        if not asked.lenient:
+            return False
     if kind.removeprefix("ArrayOf") not in OPERATORS[name]:
         message = f"{operator} does not compare {key}, which is of the type {kind}"
         asked.report("wrong-operator", message, operator.span, _fitting(kind))
-        return False
+        if not asked.lenient:
+            return False  # what is only a warning must stay: without its condition an Allow would allow everything
     wrong = [v for v in values if not _is_value(name, v, asked)]  # every one of them is reported
     return not wrong
 

@@ -14,7 +14,7 @@ from dutybound.compiler import compile_text
 from dutybound.config import Duty, DutyUse, Expectation, ManagedGrant, Mfa, PassGrant, StatementGrant
 from dutybound.diagnostic import Diagnostic, Text
 from dutybound.grant import Access, duty_access, example_use
-from dutybound.guardrails import expectations, judged
+from dutybound.guardrails import expectations, judge_of, judged
 from dutybound.mfa import mfa_policy
 from dutybound.policy import ACCOUNT, Statement
 from dutybound.read import library, library_duty
@@ -127,7 +127,7 @@ def allowed(access: Access, expectation: Expectation) -> bool:
     """Whether this access allows the request of an expectation."""
     action, _, resource = expectation.request.partition(" on ")
     when = {str(k): tuple(map(str, v)) for k, v in expectation.when.items()}
-    return judged(access, action, resource, when).outcome == "allowed"
+    return judged(judge_of(access), action, resource, when).outcome == "allowed"
 
 
 @pytest.mark.parametrize("name", library())

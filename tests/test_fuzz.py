@@ -9,45 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.mutations import BITS, mutated, seeds
 from dutybound.compiler import compile_text
 from dutybound.diagnostic import render_all
-from tests.conftest import CASES, ROOT
-
-SEEDS = [
-    "".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "config").glob("*.yaml"))),
-    *(p.read_text(encoding="utf-8") for p in [ROOT / "config" / "teams.yaml"]),
-    *(
-        str(e["text"]) if "text" in e else f"version: 1\norganization: {{name: a, owner: b}}\n{e['with']}"
-        for e in yaml.safe_load((CASES / "bad.yaml").read_text(encoding="utf-8"))
-        if "bytes" not in e
-    ),
-]
-BITS = [
-    *("null", "true", "0", "-1", "1e9", "[]", "{}", "''", "*", "&a", "*a", "<<: *a", "- ", ": ", "\n", "  ", "#", "|"),
-    *("'", '"', "{", "}", "[", "]", ",", "\\", "\t", "\r\n", "é", "\u202e", "\ud800", "\x00", "🙂", "${aws:username}"),
-    *("{x}", "{{x}}", "arn:aws:s3:::a/*", "s3:*", "*:*", "wide: true", "why: x", "service: '*'", "access: [read]"),
-]
-
-
-def mutated(text: str, chooser: random.Random, times: int) -> str:
-    """The text with bits put in, taken out, repeated and swapped."""
-    for _ in range(times):
-        at, end = sorted(chooser.randrange(len(text) + 1) for _ in range(2))
-        end = min(end, at + chooser.choice([0, 1, 5, 40]))
-        kind = chooser.randrange(4)
-        if kind == 0:
-            text = text[:at] + chooser.choice(BITS) + text[end:]
-        elif kind == 1:
-            text = text[:at] + text[end:]
-        elif kind == 2:
-            text = text[:end] + text[at:end] + text[end:]
-        else:
-            lines = text.split("\n")
-            chooser.shuffle(lines) if chooser.random() < 0.1 else lines.insert(
-                chooser.randrange(len(lines) + 1), chooser.choice(lines)
-            )
-            text = "\n".join(lines)
-    return text
 
 
 def judged(text: str) -> None:
@@ -60,10 +24,11 @@ def judged(text: str) -> None:
         assert diagnostic.message
         assert "\n" not in diagnostic.message
         assert diagnostic.message.isprintable()
+        assert diagnostic.hint.isprintable()
 
 
 @settings(max_examples=150)
-@given(st.sampled_from(SEEDS), st.integers(0, 2**32), st.integers(1, 8))
+@given(st.sampled_from(seeds()), st.integers(0, 2**32), st.integers(1, 8))
 def test_mutated_configurations(seed: str, chance: int, times: int) -> None:
     """Real configurations, broken at random."""
     judged(mutated(seed, random.Random(chance), times))  # noqa: S311

@@ -221,3 +221,23 @@ def test_every_resource_type_can_be_named() -> None:
             if found or "${" in arn or len(arn.split(":", 5)) != 6 or not arn.startswith("arn:"):
                 wrong.append(f"{service} {type_.name}")
     assert wrong == ["backup recoveryPoint"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "value"),
+    [("IpAddress", "203.0.113.0/24"), ("Bool", "true"), ("DateLessThan", "2027-01-31"), ("NumericEquals", "1")],
+)
+def test_a_doubtful_condition_of_a_raw_statement_stays(operator: str, value: str) -> None:
+    """An operator that does not compare the key's type is a warning there; dropped, the Allow would be wide open."""
+    bucket = "arn:aws:s3:::acme"
+    condition = f"{{{operator}: {{'aws:RequestedRegion': '{value}'}}}}"
+    doubtful = f"{{Effect: Allow, Action: 's3:GetObject', Resource: '{bucket}/*', Condition: {condition}}}"
+    plain = f"{{Effect: Allow, Action: 's3:ListBucket', Resource: '{bucket}'}}"
+    grant = f"{{why: Carried over, statements: [{doubtful}, {plain}]}}"
+    text = DUTY.format(grant=grant, allow=f"s3:ListBucket on {bucket}", deny=f"s3:GetObject on {bucket}/x", keys="")
+    checked = compile_text(BASE + text)
+    assert [d.name for d in checked.diagnostics] == ["wrong-operator"], render_all(checked.diagnostics)
+    assert checked.value is not None
+    statements = checked.value.accounts[0].policy("team-team").policy.statements
+    (kept,) = (s.conditions for s in statements if s.actions == ("s3:GetObject",))
+    assert kept == (Condition(operator, "aws:RequestedRegion", (value,)),)

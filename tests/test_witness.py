@@ -15,7 +15,7 @@ from dutybound.witness import OwnSide, Where, possible, witness
 
 WHERE = Where("arn:aws:iam::111122223333:user/people/x", "111122223333", "eu-west-1")
 HEAD = "arn:aws:sqs:eu-west-1:111122223333:"
-SEND = next(catalog.actions_of("sqs:SendMessage"))
+SEND = next(iter(catalog.actions_of("sqs:SendMessage")))
 NAMES = ["".join(letters) for length in (1, 2, 3) for letters in product("abx", repeat=length)]
 VALUES = (None, "a", "ab", "b", "zz")
 KEY = "aws:SourceVpc"
@@ -78,7 +78,7 @@ def side(*statements_: Statement, boundary: tuple[Statement, ...] = ()) -> OwnSi
 
 def action(text: str) -> Action:
     """An action of the reference."""
-    return next(catalog.actions_of(text))
+    return next(iter(catalog.actions_of(text)))
 
 
 def allow(text: str, *resources: str, conditions: tuple[Condition, ...] = ()) -> Statement:
