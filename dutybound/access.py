@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 
@@ -27,7 +27,7 @@ from dutybound.managed import managed_policy
 from dutybound.policy import Policy, Statement, glob
 from dutybound.read import Reading
 from dutybound.when import condition_key_type, near_keys
-from dutybound.witness import Known, OwnSide, Side, Where, Witness, possible, witness
+from dutybound.witness import Known, OwnSide, Side, Where, Witness, possible, variables_in, witness
 
 
 def results(
@@ -69,8 +69,9 @@ class _Run:
         self.duties = reading.duties
         account = baseline.accounts[0]
         self.account, self.region = account.id or ACCOUNT_ID, account.home_region
-        self.callers = callers(baseline, account)
-        self.teams = teams(baseline, account)
+        self.partition = catalog.partition(self.region)
+        self.callers = callers(baseline, account, self.partition)
+        self.teams = teams(baseline, account, self.partition)
         self.today = today or date(2000, 1, 1)
         self.sides: dict[object, OwnSide] = {}
         self.within: dict[object, frozenset[Action]] = {}
@@ -80,9 +81,11 @@ class _Run:
         if isinstance(who, Diagnostic):
             yield Result(str(test.who), test.who.span, who)
             return
+        # Signed in without MFA is the most that somebody without MFA can be; a key alone is less. For a team its
+        # somebody speaks, not each member.
+        able = {(w.caller.kind, w.caller.name): w for w in reversed(who) if w.session != "key"}
         for request in test.can:
-            # Signed in without MFA is the most that somebody without MFA can be; a key alone is less.
-            yield self._result(test, "can", request, self._can(request, [w for w in who if w.session != "key"]))
+            yield self._result(test, "can", request, self._can(request, list(reversed(able.values()))))
         for request in test.cannot:
             yield self._result(test, "cannot", request, self._cannot(request, who))
         if test.can_only:
@@ -96,7 +99,7 @@ class _Run:
     # -- who
 
     def _who(self, test: AccessTest) -> list[_Who] | Diagnostic:
-        found = self._named(test.who)
+        found = self._named(test)
         if isinstance(found, Diagnostic):
             return found
         without: tuple[Session, ...] = ("no-mfa", "key")
@@ -109,11 +112,14 @@ class _Run:
             return Diagnostic("wrong-value", message, test.span, "remove 'without'")
         return out
 
-    def _named(self, who: Text) -> list[Caller] | Diagnostic:
+    def _named(self, test: AccessTest) -> list[Caller] | Diagnostic:
+        who = test.who
         kind, _, name = who.rpartition(" ")
         if who == "everyone":
-            # Whoever has the same policies and tags can do the same: one of them speaks for all.
-            distinct = {(c.policies, c.tags, c.role): c for c in reversed(self.callers) if c.kind != "break-glass"}
+            # Whoever has the same policies and tags can do the same: one of them speaks for all, unless it depends on
+            # the name.
+            everyone = (c for c in reversed(self.callers) if c.kind != "break-glass")
+            distinct = {(c.policies, c.tags, c.role, c.arn if _by_name(c, test) else ""): c for c in everyone}
             return list(reversed(distinct.values()))
         every = (*self.callers, *self.teams)
         fitting = [c for c in every if c.name == name and kind in ("", c.kind, "user")]
@@ -126,7 +132,13 @@ class _Run:
             kinds = " or ".join(sorted(f"'{c.kind} {name}'" for c in fitting))
             message = f"{quoted(name)} is the name of several"
             return Diagnostic("ambiguous-principal", message, who.span, f"write {kinds}")
-        return fitting
+        return [*fitting, *self._members(fitting[0])] if _by_name(fitting[0], test) else fitting
+
+    def _members(self, team: Caller) -> Iterator[Caller]:
+        """Somebody in a team and in no other, by the name of each member."""
+        for person in self.callers if team.kind == "team" else ():
+            if any(group == team.name or group.startswith(f"{team.name}.") for group in person.groups):
+                yield replace(team, arn=person.arn)
 
     def _side(self, caller: Caller) -> OwnSide:
         if caller.policies not in self.sides:
@@ -149,7 +161,7 @@ class _Run:
         return sorted(actions), resource, when
 
     def _where(self, who: _Who) -> Where:
-        return Where(who.caller.arn, self.account, self.region)
+        return Where(who.caller.arn, self.account, self.region, self.partition)
 
     def _can(self, request: AccessRequest, who: Iterable[_Who]) -> Diagnostic | None:
         asked = self._asked(request)
@@ -194,7 +206,11 @@ class _Run:
         """The resource, or one of each type that the action is about."""
         types = catalog.service(action.service).types
         formats = [types[name].arn for name in catalog.action_keys(action).required or action.types if name in types]
-        return [resource] if resource else ["*", *(_filled_in(f, self.account, self.region) for f in formats)]
+        return [resource] if resource else ["*", *(self._filled_in(f) for f in formats)]
+
+    def _filled_in(self, format_: str) -> str:
+        given = {"${Partition}": self.partition, "${Region}": self.region, "${Account}": self.account}
+        return re.sub(r"\$\{[^}]*\}", lambda found: given.get(found[0], "x"), format_)
 
     def _cannot(self, request: AccessRequest, who: Iterable[_Who]) -> Diagnostic | None:
         asked = self._asked(request)
@@ -202,13 +218,35 @@ class _Run:
             return asked
         actions, resource, when = asked
         for one in who:
-            known = {**one.caller.known(one.session), **when}
-            within = self._possible(one, known)
-            for action in actions:
-                found = witness(one.side, action, known, self._where(one), resource) if action in within else None
-                if found is not None:
-                    return self._failed_cannot(one, found, request.action, "", when)
+            for known in self._ways(one, when):
+                within = self._possible(one, known)
+                for action in actions:
+                    if action not in within or not self._is_way(one, known, when, action):
+                        continue
+                    found = witness(one.side, action, known, self._where(one), resource)
+                    if found is not None:
+                        return self._failed_cannot(one, found, request.action, "", when)
         return None
+
+    def _ways(self, who: _Who, when: Known) -> list[Known]:
+        """What is known of somebody's requests: direct ones, and those that a service makes for somebody with MFA.
+
+        How long ago MFA was is left open.
+        """
+        own = who.caller.known(who.session)
+        if who.session == "mfa":
+            del own["aws:MultiFactorAuthAge"]
+        direct = {**own, **when}
+        if who.session not in ("mfa", "role") or any(key.lower() == _VIA.lower() for key in when):
+            return [direct]
+        return [direct, {**direct, _VIA: "true"}]
+
+    def _is_way(self, who: _Who, known: Known, when: Known, action: Action) -> bool:
+        """Whether an action is judged with what is known: through a service only where a statement allows by that.
+
+        Elsewhere the call that the service was asked for by has been judged, as `guardrails.from` says.
+        """
+        return known.get(_VIA) != "true" or any(k.lower() == _VIA.lower() for k in when) or _through(who.side, action)
 
     def _possible(self, who: _Who, known: Known) -> frozenset[Action]:
         key = (id(who.side), who.session, tuple(sorted((k, v) for k, v in known.items() if v is not None)))
@@ -225,11 +263,13 @@ class _Run:
             policies += made
         but = Judge(policies)
         for one in who:
-            known = one.caller.known(one.session)
-            for action in sorted(self._possible(one, known) - _unasked()):
-                found = witness(one.side, action, known, self._where(one), but=but)
-                if found is not None:
-                    return self._failed_cannot(one, found, test.who, ", which is beyond what 'can_only' names", {})
+            for known in self._ways(one, {}):
+                for action in sorted(self._possible(one, known) - _unasked()):
+                    if not self._is_way(one, known, {}, action):
+                        continue
+                    found = witness(one.side, action, known, self._where(one), but=but)
+                    if found is not None:
+                        return self._failed_cannot(one, found, test.who, ", which is beyond what 'can_only' names", {})
         return None
 
     def _duty(self, use: DutyUse) -> list[Policy] | Diagnostic:
@@ -238,7 +278,7 @@ class _Run:
         errors = [d for d in found if d.severity == "error"]
         if errors:
             return errors[0]
-        own = in_account(Policy(access.statements), self.account)
+        own = in_account(Policy(access.statements), self.account, self.partition)
         return [own, *(managed_policy(name).policy for name in access.managed)]
 
     def _request(self, request: AccessRequest) -> list[Policy] | Diagnostic:
@@ -272,6 +312,7 @@ class _Run:
             return Diagnostic(
                 "broken-access-test", message, at.span, "name the condition keys that decide", (_asking(request),)
             )
+
         known = {key.lower() for key in (*who.caller.known(who.session), *when)}
         extra = [f"{key} = {_shown(value)}" for key, value in request.context.items() if key.lower() not in known]
         message = f"{who} can {request.action}{resource}{' with ' + ', '.join(extra) if extra else ''}{beyond}"
@@ -279,9 +320,36 @@ class _Run:
         return Diagnostic("broken-access-test", message, at.span, hint, (_asking(request), *_because(decision)))
 
 
-def _filled_in(format_: str, account: str, region: str) -> str:
-    head = format_.replace("${Partition}", "aws").replace("${Region}", region).replace("${Account}", account)
-    return re.sub(r"\$\{[^}]*\}", "x", head)
+_NAMES = frozenset({"aws:principalarn", "aws:userid", "aws:username"})
+"""Condition keys by which people with the same policies are told apart."""
+
+
+def _by_name(who: Caller, test: AccessTest) -> bool:
+    """Whether what somebody can do may hang on the name: a request names a resource, or a duty speaks of the name.
+
+    That everybody may enrol their own devices depends on it only where a request names a user.
+    """
+    asked = [*test.can, *test.cannot, *(o for o in test.can_only if isinstance(o, AccessRequest))]
+    if any(" on " in request.action for request in asked):
+        return True
+    policies = (*who.policies.identity, *(p for group in who.policies.groups for p in group))
+    return any(_names(s) for p in policies for s in p.statements if all(o.duty != "mfa" for o in s.origins))
+
+
+def _names(statement: Statement) -> bool:
+    values = [value for condition in statement.conditions for value in condition.values]
+    texts = (*statement.resources, *statement.not_resources, *values)
+    keys = {condition.key.lower() for condition in statement.conditions}
+    return bool(_NAMES & (keys | {name for text in texts for name in variables_in(text)}))
+
+
+def _through(side: Side, action: Action) -> bool:
+    """Whether something is allowed by whether a service calls on for somebody."""
+    allows = (s for s in side.naming(str(action)) if s.effect == "Allow")
+    return any(c.key.lower() == _VIA.lower() for s in allows for c in s.conditions)
+
+
+_VIA = "aws:ViaAWSService"
 
 
 def _subject(test: AccessTest) -> str:

@@ -68,20 +68,32 @@ def _alarm_stacks(home: str, region: str) -> dict[str, str]:
 
 
 def break_glass(
-    wanted: BreakGlass, passwords: Passwords | None, others: Account, prefix: str, found: list[Diagnostic]
+    wanted: BreakGlass,
+    passwords: Passwords | None,
+    others: Account,
+    prefix: str,
+    found: list[Diagnostic],
+    workloads: str | None = None,
 ) -> Emergency:
     """Decide break-glass for an account whose stacks are named from `prefix`; `others` is all else that it holds.
 
-    Errors are added to `found`.
+    `workloads` is the path of the roles that teams create, if they do. Errors are added to `found`.
     """
-    return _BreakGlass(wanted, passwords, others, prefix, found).decided()
+    return _BreakGlass(wanted, passwords, others, prefix, found, workloads).decided()
 
 
 class _BreakGlass:
     def __init__(
-        self, wanted: BreakGlass, passwords: Passwords | None, others: Account, prefix: str, found: list[Diagnostic]
+        self,
+        wanted: BreakGlass,
+        passwords: Passwords | None,
+        others: Account,
+        prefix: str,
+        found: list[Diagnostic],
+        workloads: str | None,
     ) -> None:
         self.wanted, self.passwords, self.others, self.found = wanted, passwords, others, found
+        self.workloads = workloads
         self.region = others.home_region
         self.role = wanted.through == "role"
         self.sealed = wanted.password == "secret"  # noqa: S105 - the word of the YAML
@@ -217,7 +229,9 @@ class _BreakGlass:
         deployment fail. Deploying the users takes the right to set their passwords, so this fence never stands in its
         way. It leaves alone whom Dutybound did not make: the root user, hand-made roles, Identity Center.
         """
-        people = (f"arn:{PARTITION}:iam::{ACCOUNT}:role/roles/*", f"arn:{PARTITION}:iam::{ACCOUNT}:user/people/*")
+        # A role that a team makes may be given all of Secrets Manager, and would open what its maker may not.
+        paths = ["role/roles/*", "user/people/*", *([f"role{self.workloads}*"] if self.workloads else [])]
+        people = tuple(sorted(f"arn:{PARTITION}:iam::{ACCOUNT}:{path}" for path in paths))
         emergency = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:{kind}/break-glass/*" for kind in ("role", "user"))
         setters = password_setters(self.others, self.wanted.users)
         but = (Condition("ArnNotEquals", "aws:PrincipalArn", setters),) if setters else ()
@@ -454,9 +468,11 @@ def password_setters(account: Account, users: Iterable[str]) -> tuple[str, ...]:
         for action in ("CreateLoginProfile", "UpdateLoginProfile")
     ]
     out = []
-    for kind, holders in (("role", account.roles), ("user", account.users)):
+    # A role and a user may have one name.
+    roles, users_ = replace(account, users=()), replace(account, roles=())
+    for kind, own, holders in (("role", roles, account.roles), ("user", users_, account.users)):
         for holder in holders:
-            judge = Judge(_at_most(policy) for policy in policies_of(account, holder.name, _ANY))
+            judge = Judge(_at_most(policy) for policy in policies_of(own, holder.name, _ANY))
             if any(judge.decide(call).outcome != "denied" for call in calls):
                 out.append(f"arn:{PARTITION}:iam::{ACCOUNT}:{kind}{holder.path}{holder.name}")
     return tuple(sorted(out))

@@ -22,7 +22,7 @@ from dutybound.diagnostic import Checked, Diagnostic, quoted, visible
 from dutybound.evaluate import Judge
 from dutybound.grant import LOOKING, Access, duty_access, example_use, matches_format
 from dutybound.guardrails import judge_of, judged
-from dutybound.policy import Policy, Statement, parse
+from dutybound.policy import VERSION, Policy, Statement, parse
 from dutybound.read import shaped_duty
 
 Tree: TypeAlias = dict[str, Any]
@@ -66,6 +66,7 @@ def carried(document: object, name: str, origin: str) -> Carried:
     policy = _policy(document)
     if any(s.effect == "Allow" and s.actions == ("*",) and s.resources == ("*",) for s in policy.statements):
         raise NotCarried("the policy allows everything: give the built-in duty 'administer' instead")
+    _refuse_lost_meaning(policy)
     notes: list[str] = []
     why = f"Carried over from {origin}"
     grants = [grant for s in policy.statements for grant in _grants(s, why, notes)]
@@ -105,6 +106,26 @@ def _texts(policy: Policy) -> Iterator[str]:
     for statement in policy.statements:
         yield from (*statement.resources, *statement.not_resources)
         yield from (value for condition in statement.conditions for value in condition.values)
+
+
+def _refuse_lost_meaning(policy: Policy) -> None:
+    """Raise NotCarried where a duty would allow more than the policy, and the comparison over the reference miss it."""
+    if policy.version != VERSION and (text := next((t for t in _texts(policy) if "${" in t), "")):
+        message = (
+            f"its Version is {policy.version}, in which {quoted(text)} is plain text; in a duty it would be a variable"
+        )
+        raise NotCarried(f"{message}: decide what is meant, and set the Version to {VERSION} or replace it")
+    for statement in policy.statements:
+        allows = statement.effect == "Allow"
+        for pattern in statement.not_actions if allows else statement.actions:
+            if pattern != "*" and not _in_reference(pattern):
+                excepted = "leaves out" if allows else "denies"
+                message = f"the policy {excepted} {visible(pattern)}, which {catalog.version()} does not know and a duty cannot name"
+                raise NotCarried(f"{message}: without it more would be allowed; remove it if AWS has no such action")
+
+
+def _in_reference(pattern: str) -> bool:
+    return any(True for _ in catalog.actions_of(_lower_prefix(pattern)))
 
 
 # --- statements -> grants -------------------------------------------------------------------------------------------
@@ -225,13 +246,15 @@ def _wide(levels: Iterable[str]) -> Tree:
 
 
 def _raw(statement: Statement, why: str, notes: list[str]) -> Tree:
-    """The statement in IAM's words; actions that the reference does not know are left out of an Allow, and said."""
+    """The statement in IAM's words; actions that the reference does not know are left out where that takes nothing from
+    what is denied, and said.
+    """
     known: dict[str, tuple[str, ...]] = {}
     for key, patterns in (("actions", statement.actions), ("not_actions", statement.not_actions)):
         kept = []
         for pattern in patterns:
-            if pattern == "*" or any(True for _ in catalog.actions_of(_lower_prefix(pattern))):
-                kept.append(pattern)
+            if pattern == "*" or _in_reference(pattern):
+                kept.append(pattern if pattern == "*" else _lower_prefix(pattern))
             else:
                 notes.append(f"{visible(pattern)}: no such action in {catalog.version()}")
         known[key] = tuple(kept)

@@ -30,7 +30,7 @@ from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, filled, glob, overlap
 from dutybound.read import library
 from dutybound.shorten import shortened
-from dutybound.when import block_conditions, carried, conditions_of
+from dutybound.when import Placed, block_conditions, carried, conditions_of
 
 LOOKING = frozenset({"list", "read"})
 
@@ -246,6 +246,11 @@ def _scoped_actions(
         by_types.setdefault(types, []).append((text, action))
     for types, here in by_types.items():
         resources = {arn for t in types for arn in arns[(here[0][1].service, t)]} if types else {"*"}
+        passing = next((text for text, action in here if str(action) == "iam:PassRole"), None)
+        if passing is not None and types and any(map(_every_role, resources)):
+            asked.report(
+                "wide-pass", "it passes every role there is", passing.span, "write 'pass: [role/app/*]' and 'to'"
+            )
         if resources:  # none where each had an error of its own
             named = [a for _, a in here]
             yield from _statement(grant, asked, named, _first(here), tuple(sorted(resources)), types)
@@ -284,27 +289,34 @@ def _pass_statements(grant: PassGrant, asked: Asked) -> Iterator[Statement]:
     arns = set()
     for text in asked.all_substituted(grant.pass_):
         path = Text(f"roles/{text}" if text in asked.scope.roles else text.removeprefix("role/"), text.span)
-        if text.partition(":")[0] != "arn" and not path.strip("*?"):
+        arn = _arn(role, path, asked)
+        if arn is not None and _every_role(arn):
             message = f"{quoted(text)} passes every role there is"
             asked.report("wide-pass", message, text.span, "name roles by a path or the start of a name")
-        elif arn := _arn(role, path, asked):
+        elif arn is not None:
             arns.add(arn)
     principals = passed_to(grant, asked)
     if not arns or not principals:
         return
-    placed = conditions_of(grant.when, asked)
+    to = Placed(Condition("StringEquals", "iam:PassedToService", principals), grant.to[0])
+    placed = conditions_of(grant.when, asked, (to,))
     passed = [a for a in (action_named("iam:PassRole"),) if a is not None]
     carried(placed, passed, ("role",), True, asked)
-    to = Condition("StringEquals", "iam:PassedToService", principals)
-    conditions = sorted((to, *(p.condition for p in placed)), key=lambda c: (c.operator, c.key))
     yield Statement(
         f"{camel(asked.duty)}PassRole",
         "Allow",
         actions=("iam:PassRole",),
         resources=tuple(sorted(arns)),
-        conditions=tuple(conditions),
+        conditions=tuple(p.condition for p in placed),
         origins=(asked.origin,),
     )
+
+
+def _every_role(arn: str) -> bool:
+    """Whether an ARN names roles of any name: wildcards with nothing of a name beside them, or of a path."""
+    name = glob(filled(arn, "").split(":", 5)[-1])
+    # No role's name holds this character, so that only wildcards match it.
+    return any(name.fullmatch(f"role/{path}{letters}") for path in ("", "~/") for letters in ("~", "~~", "~" * 60))
 
 
 def passed_to(grant: PassGrant, asked: Asked) -> tuple[str, ...]:
@@ -396,10 +408,16 @@ def _raw_findings(raw: RawStatement, actions: list[Action], asked: Asked) -> Non
         finding("wide-action", message, (raw.not_action or raw.not_resource or (None,))[0], "name what it allows")
         return
     for text in raw.action or ():
-        if text == "*" or text.endswith(":*"):
+        if text == "*" or not text.partition(":")[2].strip("*?"):
             # Security Hub IAM.1 and IAM.21: no `*` and no `service:*` in customer managed policies.
             finding("wide-action", f"{quoted(text)} allows every action there is", text, "name the actions")
-    wide = next((text for text in raw.resource or () if text == "*"), None)
+    # An ARN that names nothing but an account is everything too.
+    resources = asked.all_substituted(raw.resource or ())
+    passes = action_named("iam:PassRole") in actions
+    everything = (
+        t for t in resources if not filled(t, "").split(":", 5)[-1].strip("*?:/") or (passes and _every_role(t))
+    )
+    wide = next(everything, None)
     changing = sorted({str(a) for a in actions if a.level not in LOOKING})
     if wide is not None and changing:
         more = f" and {len(changing) - 2} more" if len(changing) > 2 else ""

@@ -37,7 +37,7 @@ from dutybound.issuer import identities, identity_providers
 from dutybound.mfa import mfa_policy, people_boundary
 from dutybound.never import never
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack, sizes_by_duty
-from dutybound.policy import Origin, Policy, Statement, minified
+from dutybound.policy import Condition, Origin, Policy, Statement, minified
 from dutybound.quotas import quota
 from dutybound.read import Reading
 from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
@@ -135,7 +135,9 @@ class _Lowering:
 
     def _with_break_glass(self, account: Account) -> Account:
         wanted, passwords = self.configuration.break_glass, self.configuration.passwords
-        emergency = break_glass(wanted, passwords, account, self.prefix, self.found)
+        bounds = self.configuration.guardrails.boundary
+        path = str(bounds.path) if bounds is not None else None
+        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path)
         return replace(
             account,
             policies=tuple(sorted([*account.policies, *emergency.policies], key=lambda p: p.name)),
@@ -391,7 +393,7 @@ class _Lowering:
         """IAM User Guide, "Secure API access with MFA": credentials of a role do not carry the MFA of who took it."""
         dead: dict[str, list[Statement]] = {}
         for statement in access.statements:
-            if statement.effect == "Allow" and any(c.key == MFA_PRESENT for c in statement.conditions):
+            if statement.effect == "Allow" and any(_asks_for_mfa(c) for c in statement.conditions):
                 for origin in statement.origins:
                     dead.setdefault(origin.duty, []).append(statement)
         for duty, statements in sorted(dead.items()):
@@ -468,6 +470,10 @@ def _first(pair: tuple[str, Origin]) -> str:
     return pair[0]
 
 
+def _asks_for_mfa(condition: Condition) -> bool:
+    return condition.key.casefold() == MFA_PRESENT.casefold()
+
+
 def _group_name(team: str, until: str | None) -> str:
     """The group of a team's members, or of those whose membership ends on a day. No team's name holds a dot."""
     return f"{team}.until-{until}" if until else str(team)
@@ -485,7 +491,13 @@ def _ending(access: Access, day: str) -> Access:
 
 
 def _until(statement: Statement, day: str) -> Statement:
-    conditions = sorted((*statement.conditions, before_end(day)), key=lambda c: (c.operator, c.key))
+    end = before_end(day)
+    taken = {(c.operator, c.key.casefold()) for c in statement.conditions}
+    # A block holds an operator on a key once, and the grant may have an end of its own. Every request carries the time,
+    # so that these operators say the same.
+    operators = (f"{set_}{end.operator}{suffix}" for set_ in ("", "ForAllValues:") for suffix in ("", "IfExists"))
+    free = next((o for o in operators if (o, end.key.casefold()) not in taken), end.operator)
+    conditions = sorted((*statement.conditions, replace(end, operator=free)), key=lambda c: (c.operator, c.key))
     return replace(statement, conditions=tuple(conditions))
 
 

@@ -9,7 +9,7 @@ from dutybound import catalog
 from dutybound.asked import Asked, Scope
 from dutybound.baseline import camel
 from dutybound.catalog import Action
-from dutybound.config import Duty, DutyUse, ManagedGrant, PassGrant
+from dutybound.config import Duty, DutyUse, ManagedGrant, PassGrant, parameters_in
 from dutybound.diagnostic import Diagnostic, Text, quoted
 from dutybound.grant import LOOKING, actions_named, duty_access, passed_to, unknown_action_hint
 from dutybound.mfa import ENROL, MAKE_DEVICE, OWN_KEYS, REMOVE_DEVICE, SEE_RULES, SELF
@@ -44,10 +44,13 @@ def never(
         short = shortened(actions, catalog.RANK)
         if short:
             yield replace(where, sid=f"Never{camel(use.name)}{label}", actions=short, origins=(origin,))
-    to = {service for grant in duty.grants if isinstance(grant, PassGrant) for service in passed_to(grant, asked)}
-    if to:
+    passing = [grant for grant in duty.grants if isinstance(grant, PassGrant)]
+    sid = f"Never{camel(use.name)}PassRole"
+    if any(name in duty.parameters for grant in passing for text in grant.to for name in parameters_in(text)):
+        # Whoever has the duty says to which services: to any, then.
+        yield Statement(sid, "Deny", ("iam:PassRole",), ("*",), origins=(origin,))
+    elif to := {service for grant in passing for service in passed_to(grant, asked)}:
         condition = Condition("StringEquals", "iam:PassedToService", tuple(sorted(to)))
-        sid = f"Never{camel(use.name)}PassRole"
         yield Statement(sid, "Deny", ("iam:PassRole",), ("*",), conditions=(condition,), origins=(origin,))
 
 
@@ -70,15 +73,16 @@ def _denied(
     everywhere = changes | named
     yield "", everywhere - actions_named(own_names | _UNOWNED), Statement("", "Deny", resources=("*",))
     own = everywhere & actions_named(own_names)
-    looked_at: dict[tuple[str, ...], set[Action]] = {}
+    looked_at: dict[tuple[tuple[str, ...], tuple[str, ...]], set[Action]] = {}
     for statement, actions in granted.items():
         looks = {a for a in actions if a.level in LOOKING} - everywhere - actions_named(_UNOWNED)
         if statement.resources != ("*",) or not changes:
             own |= looks & actions_named(own_names)
-            looked_at.setdefault(statement.resources, set()).update(looks - actions_named(own_names))
+            where = statement.resources, statement.not_resources
+            looked_at.setdefault(where, set()).update(looks - actions_named(own_names))
     yield "OfOthers", own, Statement("", "Deny", not_resources=SELF)
-    for resources, actions in looked_at.items():
-        yield "Looking", actions, Statement("", "Deny", resources=resources)
+    for (resources, not_resources), actions in looked_at.items():
+        yield "Looking", actions, Statement("", "Deny", resources=resources, not_resources=not_resources)
 
 
 def _granted(statement: Statement) -> set[Action]:

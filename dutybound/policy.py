@@ -78,7 +78,10 @@ class Statement:
     not_principals: tuple[Principal, ...] = ()
 
     def document(self) -> Document:
-        """The statement as IAM writes it; a list of one is written as its only member."""
+        """The statement as IAM writes it; a list of one is written as its only member.
+
+        Raises ValueError if two conditions have the same operator and key.
+        """
         out: Document = {"Sid": self.sid, "Effect": self.effect}
         if self.principals:
             out["Principal"] = _principals(self.principals)
@@ -95,7 +98,10 @@ class Statement:
         if self.conditions:
             block: dict[str, dict[str, Any]] = {}
             for c in self.conditions:
-                block.setdefault(c.operator, {})[c.key] = _short(c.values)
+                tests = block.setdefault(c.operator, {})
+                if c.key in tests:  # JSON has room for one: the other would be gone without a word
+                    raise ValueError(f"{self.sid}: {c.operator} on {c.key} stands there twice")
+                tests[c.key] = _short(c.values)
             out["Condition"] = block
         return out
 

@@ -22,6 +22,7 @@ from dutybound.diagnostic import Text, did_you_mean, quoted
 from dutybound.policy import Condition, Effect
 
 MFA_PRESENT = "aws:MultiFactorAuthPresent"
+_MFA_KEYS = frozenset({MFA_PRESENT.casefold(), "aws:multifactorauthage"})
 Block = Mapping[ConditionOperator, Mapping[Text, tuple[Text, ...]]]
 """A Condition block as it was written: operator, key, values."""
 _KINDS = {
@@ -77,11 +78,12 @@ def after_end(day: str) -> Condition:
     return Condition("DateGreaterThanEquals", "aws:CurrentTime", (end_of(day),))
 
 
-def conditions_of(when: When | None, asked: Asked) -> list[Placed]:
-    """The conditions of a grant's `when`, sorted. Errors in it are reported."""
+def conditions_of(when: When | None, asked: Asked, besides: Iterable[Placed] = ()) -> list[Placed]:
+    """The conditions of a grant's `when` and those that the grant has `besides`, sorted. Errors in it are reported."""
+    placed = list(besides)
     if when is None:
-        return []
-    placed = [*_mfa(when), *_place_and_time(when, asked), *_tags(when, asked)]
+        return placed
+    placed += [*_mfa(when), *_place_and_time(when, asked), *_tags(when, asked)]
     placed += block_conditions(when.conditions or {}, "Allow", asked)
     return _sorted(placed, asked)
 
@@ -168,8 +170,9 @@ def block_conditions(block: Block, effect: Effect, asked: Asked) -> list[Placed]
         if not _known_operator(operator, asked):
             continue
         for key, texts in tests.items():
-            values = tuple(sorted({str(v) for v in asked.all_substituted(texts) if asked.variables_known(v)}))
-            if values and _fits(operator, key, texts, asked):
+            given = [v for v in asked.all_substituted(texts) if asked.variables_known(v)]
+            values = tuple(sorted(set(map(str, given))))
+            if values and _fits(operator, key, given, asked):
                 placed.append(Placed(Condition(str(operator), str(key), values), key))
     for one in placed:
         _trap(one, effect, [p.condition for p in placed], asked)
@@ -254,8 +257,8 @@ def near_keys(key: str) -> list[str]:
 
 
 def _is_value(operator: str, text: Text, asked: Asked) -> bool:
-    if "${" in text or "{" in text:
-        return True  # known at the request only, or once parameters are filled in
+    if "${" in text:
+        return True  # known at the request only
     wanted = _VALUES.get(next((k for k in _VALUES if operator.startswith(k)), ""))
     if wanted is None or wanted[0](text):
         return True
@@ -294,6 +297,9 @@ def _trap(one: Placed, effect: Effect, all_: list[Condition], asked: Asked) -> N
     """Forms that IAM takes and that mean something else than they seem to."""
     set_, name, if_exists = _parts(one.condition.operator)
     key = one.condition.key
+    if effect == "Allow" and if_exists and key.casefold() in _MFA_KEYS and "Not" not in name and name != "Bool":
+        message = f"{one.condition.operator} lets access keys through, whose requests do not carry the key"
+        asked.report("weak-mfa-condition", message, one.at.span, f"write '{name}', or 'when: {{mfa: true}}'")
     if key.casefold() == MFA_PRESENT.casefold() and name == "Bool":
         wants = "true" in one.condition.values
         if effect == "Allow" and wants and if_exists:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import islice, product
 from typing import Protocol
@@ -21,7 +22,7 @@ from typing import Protocol
 from dutybound import catalog
 from dutybound.catalog import Action
 from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request
-from dutybound.policy import Condition, Policy, Statement, overlap
+from dutybound.policy import Condition, Policy, Statement, glob, overlap
 
 Values = tuple[str, ...]
 Known = Mapping[str, "str | Values | None"]
@@ -74,51 +75,73 @@ def witness(
     every = [*mine, *(but.naming(str(action)) if but is not None else ())]
     doubt: Witness | None = None
     try:
-        named = [("", on) for on in _named(resource, every, known)] if resource else None
-        resources = named if named is not None else list(_resources(action, every, known, where))
-        contexts = list(_contexts(every, known)) if free else [_settled(known)]
+        contexts = list(_contexts(every, known, resource)) if free else [_settled(known)]
+        varying = {name for s in every for text in (*s.resources, *s.not_resources) for name in variables_in(text)}
+        made: dict[tuple[object, ...], list[tuple[str, str]]] = {}
+        answers: dict[tuple[object, ...], _Answer] = {}
+        for context in contexts:
+            # What stands for a variable is another one in each context, and so are the resources.
+            here = tuple(sorted((key, value) for key, value in context.items() if key.lower() in varying))
+            if here not in made:
+                named = [("", on) for on in _named(resource, every, context)] if resource else None
+                made[here] = named if named is not None else list(_resources(action, every, context, where))
+            shared = tuple((key, value) for key, value in context.items() if "resourcetag/" not in key.lower())
+            answer = answers.setdefault(shared, _Answer(_together(action, made[here])))
+            _in_context(answer, judge, but, action, made[here], context, where)
+            if answer.allowed is not None and not answer.missing:
+                return answer.allowed
+            doubt = doubt or (answer.doubt if not answer.missing else None)
     except _TooMany as reason:
         request = Request(where.principal, str(action), resource or "*", _settled(known))
         return Witness("unknown", request, str(reason))
-    for context in contexts:
-        found = _in_context(judge, but, action, resources, context, where)
-        if found is not None and found.outcome == "allowed":
-            return found
-        doubt = doubt or found
     return doubt
 
 
+@dataclass
+class _Answer:
+    """What was found so far for requests that differ in the tags of their resources alone.
+
+    A request that names several resources (a new server: its image, its network, itself) is allowed if each of them is,
+    and each has tags of its own; so all types that every request names must be, and one resource that `but` does not
+    allow makes the difference.
+    """
+
+    missing: set[str]
+    """Types that every request names and of which none was allowed yet."""
+    allowed: Witness | None = None
+    doubt: Witness | None = None
+
+
+def _together(action: Action, resources: Iterable[tuple[str, str]]) -> set[str]:
+    """The types that a request for the action names together; none where one resource is asked about."""
+    needed = catalog.action_keys(action).required
+    return set(needed) if len(needed) > 1 and any(type_ for type_, _ in resources) else set()
+
+
 def _in_context(
+    answer: _Answer,
     judge: Side,
     but: Side | None,
     action: Action,
     resources: Iterable[tuple[str, str]],
     context: Mapping[str, str | Values],
     where: Where,
-) -> Witness | None:
-    """A witness among requests with these condition keys.
-
-    A request that names several resources (a new server: its image, its network, itself) is allowed if each of them is;
-    so all types that every request names must be, and one resource that `but` does not allow makes the difference.
-    """
-    needed = catalog.action_keys(action).required
-    missing = set(needed) if len(needed) > 1 and any(type_ for type_, _ in resources) else set()
-    found: Witness | None = None
-    doubt: Witness | None = None
+) -> None:
+    """Add what requests with these condition keys give."""
     for type_, on in resources:
         request = Request(where.principal, str(action), on, context)
         first = judge.decide(request)
         if first.outcome == "denied":
             continue
-        missing.discard(type_)
+        answer.missing.discard(type_)
         second = but.decide(request) if but is not None else None
         if first.outcome == "allowed" and (second is None or second.outcome == "denied"):
-            found = found or Witness("allowed", request)
-            if not missing:
-                return found
+            answer.allowed = answer.allowed or Witness("allowed", request)
+            if not answer.missing:
+                return
         elif second is None or second.outcome != "allowed":
-            doubt = doubt or Witness("unknown", request, first.reason or "the other side is unknown")
-    return None if missing else found or doubt
+            reason = first.reason or "the other side is unknown"
+            answer.doubt = answer.doubt or Witness("unknown", request, reason)
 
 
 class Side(Protocol):
@@ -247,13 +270,22 @@ def _resources(
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
+def variables_in(text: str) -> Iterator[str]:
+    """The condition keys whose values stand in a text as `${…}`, in small letters."""
+    if "${" in text:
+        for found in _VARIABLE.findall(text):
+            if found not in ("*", "?", "$"):
+                yield found.partition(",")[0].strip().lower()
+
+
 def _filled(text: str, known: Known) -> str:
-    """A pattern with the policy variables that are known filled in; an unknown one stands for any text."""
+    """A pattern with the policy variables filled in; one without value and default stands for any text."""
     lowered = {key.lower(): value for key, value in known.items()}
 
     def value(found: re.Match[str]) -> str:
-        held = lowered.get(found[1].partition(",")[0].strip().lower())
-        return held if isinstance(held, str) else "*"
+        name, _, rest = found[1].partition(",")
+        held = lowered.get(name.strip().lower())
+        return held if isinstance(held, str) else rest.strip().strip("'") or "*"
 
     return _VARIABLE.sub(value, text)
 
@@ -262,12 +294,30 @@ def _shapes(format_: str, patterns: Iterable[str], where: Where) -> Iterator[str
     """The ARN format as globs: each account and Region that matters filled in, `?*` for what is free in the name."""
     parts = format_.split(":", 5)
     written = [p.split(":", 5) for p in patterns if p.count(":") >= 5]
-    regions = {where.region, _OTHER_REGION, *(w[3] for w in written if w[3] and not set(w[3]) & set("*?"))}
-    accounts = {where.account, *(w[4] for w in written if w[4].isdigit())}
+    regions = {where.region, _OTHER_REGION, *_of_each_class({w[3] for w in written}, catalog.regions())}
+    accounts = {where.account, *_of_each_class({w[4] for w in written}, ())}
     for region in sorted(regions) if "${" in parts[3] else [parts[3]]:
         for account in sorted(accounts) if "${" in parts[4] else [parts[4]]:
             name = _VARIABLE.sub("?*", parts[5])
             yield ":".join((parts[0], where.partition, parts[2], region, account, name))
+
+
+def _of_each_class(patterns: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    """The patterns without wildcards; of those with some, a name for each set of them that one of `known` matches,
+    or, if none does, the pattern with its wildcards filled in.
+    """
+    wild = []
+    for pattern in sorted(set(patterns) - {"", "*"}):
+        if set(pattern) & set("*?"):
+            wild.append(pattern)
+        else:
+            yield pattern
+    found: dict[tuple[str, ...], str] = {}
+    for name in known if wild else ():
+        found.setdefault(tuple(p for p in wild if glob(p).fullmatch(name)), name)
+    yield from found.values()
+    met = {pattern for matched in found for pattern in matched}
+    yield from (p.replace("*", "").replace("?", "0") for p in wild if p not in met)
 
 
 @lru_cache(maxsize=16384)
@@ -304,10 +354,10 @@ def _meets(shape: str, pattern: str) -> bool:
 
     A `*` reaches over colons too, but no account and no Region holds the rest of an ARN.
     """
-    theirs = pattern.split(":", 5)
-    if len(theirs) < 6:
+    mine, theirs = shape.split(":", 5), pattern.split(":", 5)
+    if len(theirs) < 6 or len(mine) < 6:
         return overlap(shape, pattern)
-    return all(overlap(a, b) for a, b in zip(shape.split(":", 5), theirs, strict=True))
+    return all(overlap(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
 def _letters(globs: tuple[str, ...], state: tuple[frozenset[int], ...], letters: list[str]) -> list[str]:
@@ -341,8 +391,8 @@ def _stepped(glob: str, positions: frozenset[int], letter: str) -> frozenset[int
 # --- classes of condition keys --------------------------------------------------------------------------------------
 
 
-def _contexts(statements: Iterable[Statement], known: Known) -> Iterator[dict[str, str | Values]]:
-    """What is known, with one value of each class for each key that is free."""
+def _contexts(statements: Iterable[Statement], known: Known, resource: str) -> Iterator[dict[str, str | Values]]:
+    """What is known, with one value of each class for each key that is free: that a condition names, or a variable."""
     names = {key.lower() for key in known}
     free: dict[str, list[Condition]] = {}
     spelt: dict[str, str] = {}
@@ -352,8 +402,16 @@ def _contexts(statements: Iterable[Statement], known: Known) -> Iterator[dict[st
             if key not in names:
                 free.setdefault(key, []).append(condition)
                 spelt.setdefault(key, condition.key)
+        values = (value for condition in statement.conditions for value in condition.values)
+        for text in (*statement.resources, *statement.not_resources, *values):
+            for key in variables_in(text):
+                if key not in names:
+                    free.setdefault(key, [])
+                    spelt.setdefault(key, key)
+    named = _values_named({t for s in statements for t in (*s.resources, *s.not_resources)}, resource)
     choices = [
-        [(spelt[key], value) for value in _representatives(conditions)] for key, conditions in sorted(free.items())
+        [(spelt[key], value) for value in dict.fromkeys((*_representatives(conditions), *sorted(named.get(key, ()))))]
+        for key, conditions in sorted(free.items())
     ]
     count = 1
     for options in choices:
@@ -364,9 +422,26 @@ def _contexts(statements: Iterable[Statement], known: Known) -> Iterator[dict[st
         yield {**_settled(known), **{key: value for key, value in chosen if value is not None}}
 
 
+def _values_named(texts: set[str], resource: str) -> dict[str, set[str]]:
+    """Values of variables with which one text is about the resource asked for, or about what another text names."""
+    out: dict[str, set[str]] = {}
+    others = {resource, *(text for text in texts if "${" not in text)} - {"", "*"}
+    for text in texts:
+        names = list(variables_in(text))
+        pieces = _VARIABLE.split(text)[::2]
+        if names and len(pieces) == len(names) + 1:
+            pattern = "(.+?)".join(re.escape(p).replace(r"\*", ".*").replace(r"\?", ".") for p in pieces)
+            for found in filter(None, (re.fullmatch(pattern, other) for other in others)):
+                for name, value in zip(names, found.groups(), strict=True):
+                    if not set(value) & set("*?"):
+                        out.setdefault(name, set()).add(value)
+    return out
+
+
 def _representatives(conditions: Iterable[Condition]) -> list[str | Values | None]:
     """Absent, and a value for each thing that the conditions can say of a key."""
     out: list[str | Values | None] = [None]
+    patterns: set[str] = set()
     several = False
     for condition in conditions:
         set_, _, name = condition.operator.rpartition(":")
@@ -374,16 +449,28 @@ def _representatives(conditions: Iterable[Condition]) -> list[str | Values | Non
         make = next((m for start, m in _MAKERS.items() if name.startswith(start)), _texts)
         for value in condition.values:
             out += make(value)
+        if make is _texts and "Like" in name:
+            patterns.update(_VARIABLE.sub(_FRESH, value) for value in condition.values)
+    # A value may be like several patterns at once: the walk finds one for each set of them that can be.
+    seen = {_liked(value, patterns) for value in out if isinstance(value, str)}
+    walked = _classes("*", tuple(sorted(patterns))) if patterns else ()
+    out += [text for text in walked if _liked(text, patterns) not in seen]
     if len(out) == 1:
-        out.append(_FRESH)  # only asked whether it is there
+        out.append(_FRESH)  # only asked whether it is there, or what stands for a variable
     if several:
-        single = [v for v in out if isinstance(v, str)]
-        out = [None, *((v,) for v in single), *((a, b) for i, a in enumerate(single) for b in islice(single, i))]
+        single = list(dict.fromkeys(v for v in out if isinstance(v, str)))
+        pairs = ((a, b) for i, a in enumerate(single) for b in islice(single, i))
+        out = [None, *((v,) for v in single), *pairs, *([tuple(single)] if len(single) > 2 else [])]
     return list(dict.fromkeys(out))
 
 
+def _liked(value: str, patterns: Iterable[str]) -> frozenset[str]:
+    return frozenset(pattern for pattern in patterns if glob(pattern).fullmatch(value))
+
+
 def _texts(value: str) -> list[str]:
-    plain = _VARIABLE.sub("x", value)
+    # A variable that is free has a fresh value, and so has whatever is compared with it.
+    plain = _VARIABLE.sub(_FRESH, value)
     near = plain.replace("*", "x").replace("?", "x")
     empty = plain.replace("*", "").replace("?", "x")
     return [near, empty, f"{near}-{_FRESH}", _FRESH]
@@ -394,9 +481,11 @@ def _booleans(_value: str) -> list[str]:
 
 
 def _numbers(value: str) -> list[str]:
-    if not re.fullmatch(r"-?\d+", value):
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
         return [value]
-    return [str(int(value) + step) for step in (-1, 0, 1)]
+    return [f"{number + step:f}" for step in (-1, 0, 1)] if number.is_finite() else [value]
 
 
 def _moments(value: str) -> list[str]:
@@ -428,4 +517,6 @@ _MAKERS: dict[str, Callable[[str], list[str]]] = {
     "IpAddress": _addresses,
     "NotIpAddress": _addresses,
     "Null": lambda _value: [],
+    "StringEqualsIgnoreCase": lambda value: [*_texts(value), value.swapcase()],
+    "StringNotEqualsIgnoreCase": lambda value: [*_texts(value), value.swapcase()],
 }
