@@ -312,9 +312,12 @@ class _Run:
             return Diagnostic(
                 "broken-access-test", message, at.span, "name the condition keys that decide", (_asking(request),)
             )
-
         known = {key.lower() for key in (*who.caller.known(who.session), *when)}
-        extra = [f"{key} = {_shown(value)}" for key, value in request.context.items() if key.lower() not in known]
+        extra = [
+            f"{key} = {_shown(value)}"
+            for key, value in request.context.items()
+            if key.lower() not in known or (key, value) == (_VIA, "true")
+        ]
         message = f"{who} can {request.action}{resource}{' with ' + ', '.join(extra) if extra else ''}{beyond}"
         hint = _change(decision.because, "take the duty away, or add it to 'never'")
         return Diagnostic("broken-access-test", message, at.span, hint, (_asking(request), *_because(decision)))

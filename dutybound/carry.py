@@ -120,8 +120,10 @@ def _refuse_lost_meaning(policy: Policy) -> None:
         for pattern in statement.not_actions if allows else statement.actions:
             if pattern != "*" and not _in_reference(pattern):
                 excepted = "leaves out" if allows else "denies"
-                message = f"the policy {excepted} {visible(pattern)}, which {catalog.version()} does not know and a duty cannot name"
-                raise NotCarried(f"{message}: without it more would be allowed; remove it if AWS has no such action")
+                message = f"the policy {excepted} {visible(pattern)}, which {catalog.version()} does not know"
+                raise NotCarried(
+                    f"{message}: a duty cannot name it, and would allow more; remove it if AWS has no such action"
+                )
 
 
 def _in_reference(pattern: str) -> bool:
