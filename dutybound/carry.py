@@ -230,7 +230,7 @@ def _raw(statement: Statement, why: str, notes: list[str]) -> Tree:
     for key, patterns in (("actions", statement.actions), ("not_actions", statement.not_actions)):
         kept = []
         for pattern in patterns:
-            if pattern == "*" or any(True for _ in catalog.actions_of(_lower_prefix(pattern))):
+            if any(True for _ in catalog.actions_of(pattern)):
                 kept.append(pattern)
             else:
                 notes.append(f"{visible(pattern)}: no such action in {catalog.version()}")
@@ -291,15 +291,9 @@ def _difference(policy: Policy, access: Access) -> str:
 def _meaning(statements: Iterable[Statement]) -> dict[Action, Said]:
     """What statements say of each action of the reference: only of resources that the action can be about."""
     out: dict[Action, set[Any]] = {}
-    everything = _everything()
     for statement in statements:
-        named = {
-            a
-            for p in statement.actions or statement.not_actions
-            for a in (everything if p == "*" else catalog.actions_of(_lower_prefix(p)))
-        }
         conditions = frozenset((c.operator, c.key, frozenset(c.values)) for c in statement.conditions)
-        for action in named if statement.actions else everything - named:
+        for action in catalog.spoken_of(statement):
             said = out.setdefault(action, set())
             resources = ("*",) if "*" in statement.resources else statement.resources
             said.update((statement.effect, "Resource", r, conditions) for r in resources if _about(action, r))
@@ -334,7 +328,7 @@ def _expectations(policy: Policy, access: Access) -> list[Tree]:
 
 
 def _all_actions() -> Iterator[str]:
-    return (str(a) for s in catalog.services() for a in catalog.service(s).actions.values())
+    return map(str, catalog.actions_of("*"))
 
 
 def _keys(policy: Policy) -> dict[str, str]:
@@ -353,7 +347,7 @@ def _keys(policy: Policy) -> dict[str, str]:
 
 def _an_allow(statement: Statement, judge: Judge, keys: Mapping[str, str]) -> Tree | None:
     """A request that the statement allows; None if none is found quickly."""
-    actions = (a for p in statement.actions if p != "*" for a in catalog.actions_of(_lower_prefix(p)))
+    actions = (a for p in statement.actions if p != "*" for a in catalog.actions_of(p))
     candidates = ((a, r) for a in actions for r in statement.resources if _about(a, r))
     wanted = {c.key for c in statement.conditions}
     for action, resource in islice(candidates, 200):

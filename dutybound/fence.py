@@ -80,22 +80,7 @@ def tags(wanted: Guardrails, statements: Iterable[Statement], managed: Iterable[
 
 def granted_actions(statements: Iterable[Statement]) -> set[Action]:
     """The actions of the reference that statements allow on anything at all; denies are not taken off."""
-    found: set[Action] = set()
-    for statement in statements:
-        if statement.effect == "Allow":
-            found |= _named(statement.actions)
-            if statement.not_actions:
-                found |= _named(("*",)) - _named(statement.not_actions)
-    return found
-
-
-def _named(patterns: Iterable[str]) -> set[Action]:
-    """The actions that IAM takes a list of patterns for; it ignores the case of services too."""
-    out: set[Action] = set()
-    for pattern in patterns:
-        service, _, name = pattern.partition(":")
-        out.update(catalog.actions_of(f"{service.lower()}:{name or '*'}"))
-    return out
+    return {action for s in statements if s.effect == "Allow" for action in catalog.spoken_of(s)}
 
 
 # --- Regions --------------------------------------------------------------------------------------------------------
@@ -153,18 +138,13 @@ def _check_regions(wanted: Guardrails, home: Text) -> Iterator[Diagnostic]:
         if region not in catalog.regions():
             hint = did_you_mean(region, catalog.regions())
             yield Diagnostic("unknown-region", f"there is no AWS Region {quoted(region)}", region.span, hint)
-        elif home in catalog.regions() and _partition(region) != _partition(home):
-            here, there = _partition(home), _partition(region)
+        elif home in catalog.regions() and catalog.partition(region) != catalog.partition(home):
+            here, there = catalog.partition(home), catalog.partition(region)
             message = f"guardrails.regions: {quoted(region)} is of the partition {there}, the home Region of {here}"
             yield Diagnostic("other-partition", message, region.span, "remove it: no account works in both")
     if wanted.regions and home in catalog.regions() and home not in wanted.regions:
         message = f"guardrails.regions leaves out the home Region {quoted(home)}, where the baseline itself stands"
         yield Diagnostic("home-region-locked", message, wanted.regions[0].span or wanted.span, f"add '{home}'")
-
-
-def _partition(region: str) -> str:
-    """AWS General Reference, "ARN format": the partitions and how the names of their Regions begin."""
-    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get("us-gov" if region.startswith("us-gov-") else region[:2], "aws")
 
 
 # --- instance types -------------------------------------------------------------------------------------------------

@@ -332,8 +332,8 @@ def _raw_statements(grant: StatementGrant, asked: Asked) -> Iterator[Statement]:
         actions = _raw_actions(raw.action or raw.not_action or (), asked)
         resources = _raw_resources(raw.resource or raw.not_resource or (), actions, asked)
         placed = block_conditions(raw.condition, raw.effect, asked)
-        if raw.action is not None:
-            carried(placed, actions, (), False, asked) if "*" not in raw.action else None
+        if raw.action is not None and "*" not in raw.action:
+            carried(placed, actions, (), False, asked)
         if raw.effect == "Allow":
             _raw_findings(raw, actions, asked)
         texts = tuple(sorted({str(a) for a in raw.action or raw.not_action or ()}))
@@ -353,7 +353,7 @@ def _raw_actions(texts: Iterable[Text], asked: Asked) -> list[Action]:
     """The actions that the patterns take in; a pattern that takes in none is an error."""
     out: list[Action] = []
     for text in texts:
-        hits = list(catalog.actions_of("*:*" if text == "*" else text))
+        hits = list(catalog.actions_of(text))
         if not hits:
             hint = unknown_action_hint(text) or "check the service and the name"
             asked.report("unknown-action", f"no action is matched by {quoted(text)}", text.span, hint)
