@@ -221,6 +221,11 @@ def service_principals() -> Mapping[str, ServicePrincipal]:
     return {name: ServicePrincipal(name, row["principal"], row["source_account"]) for name, row in table.items()}
 
 
+def service_principal(text: str) -> ServicePrincipal | None:
+    """The service of that name or principal (`ec2`, `ec2.amazonaws.com`), or None for one not known to take roles."""
+    return service_principals().get(text.removesuffix(".amazonaws.com"))
+
+
 @dataclass(frozen=True, slots=True)
 class SharedIssuer:
     """An OpenID Connect issuer whose tokens many of its customers can have: `claim` says which of them it is.

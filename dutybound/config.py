@@ -1336,6 +1336,16 @@ class Configuration(Model):
     guardrails: Guardrails = Field(default_factory=Guardrails)
 
 
+def environments(configuration: Configuration) -> dict[str, Text]:
+    """The environments that a configuration names, each with the place of one that names it."""
+    teams = (name for team in configuration.teams.values() for name in team.in_)
+    roles = (name for role in configuration.roles.values() for name in role.in_)
+    found: dict[str, Text] = {}
+    for name in (*teams, *roles):
+        found.setdefault(str(name), name)
+    return found
+
+
 def schema(duties: tuple[str, ...] = ()) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a configuration. `duties` are the built-in names that editors offer.
 

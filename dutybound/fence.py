@@ -16,6 +16,7 @@ from dutybound.baseline import camel
 from dutybound.catalog import Action
 from dutybound.config import Guardrails
 from dutybound.diagnostic import Diagnostic, Span, Text, did_you_mean, quoted
+from dutybound.grant import LOOKING
 from dutybound.managed import managed_policy
 from dutybound.mfa import MAKE_DEVICE
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, glob
@@ -216,12 +217,11 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
 }
 """Where the reference names types that come along: a network interface may exist already, and what a fleet starts
 carries the tags of its launch template."""
-_LOOKS = frozenset({"list", "read"})
 
 
 def _types_to_tag(action: Action) -> tuple[str, ...] | None:
     """The resource types of a creating action that take tags (none: whatever it is about), or None for another one."""
-    if action.level in _LOOKS or not _CREATES.fullmatch(action.name) or action.name == "CreateTags":
+    if action.level in LOOKING or not _CREATES.fullmatch(action.name) or action.name == "CreateTags":
         return None
     if str(action) in MAKE_DEVICE:
         return None  # nobody could enrol: the console sends no tags with a device

@@ -313,9 +313,9 @@ def passed_to(grant: PassGrant, asked: Asked) -> tuple[str, ...]:
 
 
 def _service_principal(text: Text, asked: Asked) -> str | None:
-    known = catalog.service_principals()
-    row = known.get(text.removesuffix(".amazonaws.com"))
+    row = catalog.service_principal(text)
     if row is None:
+        known = catalog.service_principals()
         message = f"roles are passed to a service that is not known to take them: {quoted(text)}"
         hint = did_you_mean(text, known) or f"known: {', '.join(sorted(known)[:12])} …"
         asked.report("unknown-service", message, text.span, hint)
