@@ -88,7 +88,7 @@ def _policy(document: object) -> Policy:
         raise NotCarried("this is not the JSON object of an IAM policy")
     try:
         policy = parse(document)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except ValueError as error:
         raise NotCarried(f"this is not an IAM policy: {error}") from None
     if any(s.principals or s.not_principals for s in policy.statements):
         raise NotCarried("a statement names a Principal: this is the policy of a resource or the trust of a role")
