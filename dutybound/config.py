@@ -539,7 +539,7 @@ class Member(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_short(handler.resolve_ref_schema(handler(schema)), handler, "name")
+        return _or_short(handler.resolve_ref_schema(handler(schema)), "name")
 
 
 class DutyUse(Model):
@@ -584,7 +584,7 @@ def _from_short(cls: type[Model], value: Any, handler: ValidatorFunctionWrapHand
     return made
 
 
-def _or_short(schema: dict[str, Any], handler: GetJsonSchemaHandler, key: str) -> dict[str, Any]:
+def _or_short(schema: dict[str, Any], key: str) -> dict[str, Any]:
     return {"anyOf": [schema["properties"][key], dict(schema)], "description": schema.get("description", "")}
 
 
@@ -1095,7 +1095,7 @@ class AccessRequest(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_short(handler.resolve_ref_schema(handler(schema)), handler, "action")
+        return _or_short(handler.resolve_ref_schema(handler(schema)), "action")
 
 
 def _kind_of_only(value: Any) -> str:
