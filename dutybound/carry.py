@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -300,11 +299,6 @@ def _meaning(statements: Iterable[Statement]) -> dict[Action, Said]:
             if statement.not_resources:
                 said.add((statement.effect, "NotResource", " ".join(sorted(statement.not_resources)), conditions))
     return {action: frozenset(said) for action, said in out.items() if said}
-
-
-@cache
-def _everything() -> frozenset[Action]:
-    return frozenset(catalog.actions_of("*:*"))
 
 
 def _about(action: Action, resource: str) -> bool:

@@ -301,6 +301,12 @@ def _overlay(name: str) -> Any:
     return json.loads((resources.files("dutybound") / "data" / name).read_text(encoding="utf-8"))
 
 
+def matches(pattern: str, action: Action) -> bool:
+    """Whether an action pattern such as `s3:Get*` or `*:Describe*` takes in an action."""
+    prefix, _, name = pattern.partition(":")
+    return prefix in ("*", action.service) and glob(name, True).fullmatch(action.name) is not None
+
+
 def actions_of(pattern: str) -> tuple[Action, ...]:
     """The actions of the reference that an action pattern takes in; none for a service that does not exist.
 
