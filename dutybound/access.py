@@ -17,7 +17,7 @@ from dutybound import catalog
 from dutybound.baseline import Baseline
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers, teams
 from dutybound.catalog import Action
-from dutybound.config import AccessRequest, AccessTest, Configuration, DutyUse
+from dutybound.config import AccessRequest, AccessTest, Configuration, DutyUse, environments
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.evaluate import Decision, Judge, Request, in_account
 from dutybound.grant import actions_named, duty_access, unknown_action_hint
@@ -39,8 +39,8 @@ def results(
     """
     if reading.configuration.access:
         run = _Run(reading, baseline, today)
+        known = environments(reading.configuration)
         for test in reading.configuration.access:
-            known = _environments(reading.configuration)
             if test.in_ is not None and test.in_ not in known:
                 message = f"no team and no role has anything in an environment {quoted(test.in_)}"
                 hint = did_you_mean(test.in_, known) or "leave it out"
@@ -357,11 +357,6 @@ _VIA = "aws:ViaAWSService"
 
 def _subject(test: AccessTest) -> str:
     return f"{test.who} without {test.without}" if test.without else str(test.who)
-
-
-def _environments(configuration: Configuration) -> set[str]:
-    teams = {str(name) for team in configuration.teams.values() for name in team.in_}
-    return teams | {str(name) for role in configuration.roles.values() for name in role.in_}
 
 
 def _shown(value: str | tuple[str, ...]) -> str:

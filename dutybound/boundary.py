@@ -21,6 +21,7 @@ from dutybound.asked import BOUNDARY_ARN
 from dutybound.catalog import Action
 from dutybound.config import WorkloadBoundary
 from dutybound.diagnostic import Diagnostic, did_you_mean, quoted
+from dutybound.grant import LOOKING
 from dutybound.mfa import ENROL, OWN_KEYS, REMOVE_DEVICE, SELF
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Statement
 from dutybound.shorten import shortened
@@ -44,7 +45,7 @@ def check(wanted: WorkloadBoundary) -> Iterator[Diagnostic]:
             yield Diagnostic("reserved-path", message, wanted.path.span, "give these roles a path of their own")
     known = catalog.service_principals()
     for service in wanted.services:
-        if _short(service) not in known:
+        if catalog.service_principal(service) is None:
             message = f"guardrails.boundary.services: no service that takes roles is called {quoted(service)}"
             hint = did_you_mean(service, known) or f"known: {', '.join(sorted(known)[:12])} …"
             yield Diagnostic("unknown-service", message, service.span, hint)
@@ -52,7 +53,7 @@ def check(wanted: WorkloadBoundary) -> Iterator[Diagnostic]:
 
 def services_of(wanted: WorkloadBoundary) -> tuple[str, ...]:
     """The services that may take these roles, by their short names, sorted."""
-    return tuple(sorted({_short(service) for service in wanted.services}))
+    return tuple(sorted({service.removesuffix(".amazonaws.com") for service in wanted.services}))
 
 
 def boundary_policy(
@@ -225,7 +226,6 @@ _KEEP_PROFILES = (
     "iam:RemoveRoleFromInstanceProfile",
 )
 _TRAIL = ("cloudtrail:DeleteTrail", "cloudtrail:PutEventSelectors", "cloudtrail:StopLogging", "cloudtrail:UpdateTrail")
-_LOOKS = frozenset({"list", "read"})
 _HARMLESS = frozenset({"mfa", "server-certificate"})
 """Resource types of IAM that give nobody access: a device belongs to nobody until a user enables it."""
 _APART = frozenset({"iam:CreateServiceLinkedRole", "iam:DeleteServiceLinkedRole", "iam:PassRole"})
@@ -242,7 +242,7 @@ def _changing_the_account() -> list[Action]:
 
 def _all_changing() -> list[Action]:
     iam = catalog.service("iam").actions.values()
-    return [a for a in iam if a.level not in _LOOKS and str(a) not in _APART]
+    return [a for a in iam if a.level not in LOOKING and str(a) not in _APART]
 
 
 def _short_actions(actions: Iterator[Action] | list[Action]) -> tuple[str, ...]:
@@ -255,9 +255,5 @@ def _ours(wanted: WorkloadBoundary, statements: Sequence[Statement]) -> Iterator
 
 
 def _principal(service: str) -> str:
-    row = catalog.service_principals().get(_short(service))
-    return row.principal if row else f"{_short(service)}.amazonaws.com"
-
-
-def _short(service: str) -> str:
-    return service.removesuffix(".amazonaws.com")
+    row = catalog.service_principal(service)
+    return row.principal if row else f"{service}.amazonaws.com"

@@ -93,8 +93,7 @@ class _Wide:
         """The actions that give access away, of services that are not allowed as a whole."""
         whole = {*self.whole(), "sts"}
         patterns = {a for s in self.allows for a in s.actions if a.partition(":")[0].lower() not in whole}
-        service_and_name = (p.partition(":") for p in patterns)
-        actions = {a for s, _, name in service_and_name for a in catalog.actions_of(f"{s.lower()}:{name}") if _gives(a)}
+        actions = {a for p in patterns for a in catalog.actions_of(p) if _gives(a)}
         return sorted(a for a in actions if a.name != "PassRole" and not self.denied(str(a)))
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -89,7 +88,7 @@ def _policy(document: object) -> Policy:
         raise NotCarried("this is not the JSON object of an IAM policy")
     try:
         policy = parse(document)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except ValueError as error:
         raise NotCarried(f"this is not an IAM policy: {error}") from None
     if any(s.principals or s.not_principals for s in policy.statements):
         raise NotCarried("a statement names a Principal: this is the policy of a resource or the trust of a role")
@@ -118,16 +117,12 @@ def _refuse_lost_meaning(policy: Policy) -> None:
     for statement in policy.statements:
         allows = statement.effect == "Allow"
         for pattern in statement.not_actions if allows else statement.actions:
-            if pattern != "*" and not _in_reference(pattern):
+            if not catalog.actions_of(pattern):
                 excepted = "leaves out" if allows else "denies"
                 message = f"the policy {excepted} {visible(pattern)}, which {catalog.version()} does not know"
                 raise NotCarried(
                     f"{message}: a duty cannot name it, and would allow more; remove it if AWS has no such action"
                 )
-
-
-def _in_reference(pattern: str) -> bool:
-    return any(True for _ in catalog.actions_of(_lower_prefix(pattern)))
 
 
 # --- statements -> grants -------------------------------------------------------------------------------------------
@@ -255,7 +250,7 @@ def _raw(statement: Statement, why: str, notes: list[str]) -> Tree:
     for key, patterns in (("actions", statement.actions), ("not_actions", statement.not_actions)):
         kept = []
         for pattern in patterns:
-            if pattern == "*" or _in_reference(pattern):
+            if catalog.actions_of(pattern):
                 kept.append(pattern if pattern == "*" else _lower_prefix(pattern))
             else:
                 notes.append(f"{visible(pattern)}: no such action in {catalog.version()}")
@@ -316,26 +311,15 @@ def _difference(policy: Policy, access: Access) -> str:
 def _meaning(statements: Iterable[Statement]) -> dict[Action, Said]:
     """What statements say of each action of the reference: only of resources that the action can be about."""
     out: dict[Action, set[Any]] = {}
-    everything = _everything()
     for statement in statements:
-        named = {
-            a
-            for p in statement.actions or statement.not_actions
-            for a in (everything if p == "*" else catalog.actions_of(_lower_prefix(p)))
-        }
         conditions = frozenset((c.operator, c.key, frozenset(c.values)) for c in statement.conditions)
-        for action in named if statement.actions else everything - named:
+        for action in catalog.spoken_of(statement):
             said = out.setdefault(action, set())
             resources = ("*",) if "*" in statement.resources else statement.resources
             said.update((statement.effect, "Resource", r, conditions) for r in resources if _about(action, r))
             if statement.not_resources:
                 said.add((statement.effect, "NotResource", " ".join(sorted(statement.not_resources)), conditions))
     return {action: frozenset(said) for action, said in out.items() if said}
-
-
-@cache
-def _everything() -> frozenset[Action]:
-    return frozenset(catalog.actions_of("*:*"))
 
 
 def _about(action: Action, resource: str) -> bool:
@@ -359,7 +343,7 @@ def _expectations(policy: Policy, access: Access) -> list[Tree]:
 
 
 def _all_actions() -> Iterator[str]:
-    return (str(a) for s in catalog.services() for a in catalog.service(s).actions.values())
+    return map(str, catalog.actions_of("*"))
 
 
 def _keys(policy: Policy) -> dict[str, str]:
@@ -378,7 +362,7 @@ def _keys(policy: Policy) -> dict[str, str]:
 
 def _an_allow(statement: Statement, judge: Judge, keys: Mapping[str, str]) -> Tree | None:
     """A request that the statement allows; None if none is found quickly."""
-    actions = (a for p in statement.actions if p != "*" for a in catalog.actions_of(_lower_prefix(p)))
+    actions = (a for p in statement.actions if p != "*" for a in catalog.actions_of(p))
     candidates = ((a, r) for a in actions for r in statement.resources if _about(a, r))
     wanted = {c.key for c in statement.conditions}
     for action, resource in islice(candidates, 200):

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from dutybound.policy import glob
+from dutybound.policy import Statement, glob
 
 RANK = ("permissions", "tagging", "write", "list", "read")
 """Access levels from the gravest; where the reference names two for an action, the graver one counts."""
@@ -221,6 +221,11 @@ def service_principals() -> Mapping[str, ServicePrincipal]:
     return {name: ServicePrincipal(name, row["principal"], row["source_account"]) for name, row in table.items()}
 
 
+def service_principal(text: str) -> ServicePrincipal | None:
+    """The service of that name or principal (`ec2`, `ec2.amazonaws.com`), or None for one not known to take roles."""
+    return service_principals().get(text.removesuffix(".amazonaws.com"))
+
+
 @dataclass(frozen=True, slots=True)
 class SharedIssuer:
     """An OpenID Connect issuer whose tokens many of its customers can have: `claim` says which of them it is.
@@ -303,14 +308,31 @@ def matches(pattern: str, action: Action) -> bool:
 
 
 def actions_of(pattern: str) -> tuple[Action, ...]:
-    """The actions of the reference that an action pattern takes in; none for a service that does not exist."""
+    """The actions of the reference that an action pattern takes in; none for a service that does not exist.
+
+    As for IAM, `*` alone is every action, and case makes no difference, in the name of the service either.
+    """
     return _actions_of(str(pattern))  # a text of the user's would keep the file that it stands in
 
 
 @lru_cache(maxsize=512)
 def _actions_of(pattern: str) -> tuple[Action, ...]:
-    prefix, _, name = pattern.partition(":")
+    prefix, _, name = ("*:*" if pattern == "*" else pattern).partition(":")
+    prefix = prefix.lower()
     prefixes = services() if prefix == "*" else (prefix,) if prefix in services() else ()
     if "*" not in name and "?" not in name:
         return tuple(action for p in prefixes if (action := service(p).action(name)) is not None)
-    return tuple(action for p in prefixes for action in service(p).actions.values() if matches(pattern, action))
+    fits = glob(name, True).fullmatch
+    return tuple(action for p in prefixes for action in service(p).actions.values() if fits(action.name))
+
+
+@lru_cache(maxsize=4096)
+def spoken_of(statement: Statement) -> frozenset[Action]:
+    """The actions of the reference that a statement speaks of, whatever it says of them."""
+    named = frozenset(a for p in statement.actions or statement.not_actions for a in actions_of(p))
+    return named if statement.actions else _everything() - named
+
+
+@cache
+def _everything() -> frozenset[Action]:
+    return frozenset(actions_of("*"))

@@ -330,7 +330,8 @@ def simulate(lines: BinaryIO, batch: bool, **given: Any) -> None:
     line could be judged.
     """
     if batch:
-        if any(given[option] for option in ("action", "principal", "context", *_POLICY_OPTIONS)):
+        asked = any(given[option] for option in ("action", "principal", "context", *_POLICY_OPTIONS))
+        if asked or given["resource"] != "*":
             raise click.UsageError("--batch takes its policies and requests from the lines")
         _batch(lines)
     elif given["action"] is None:

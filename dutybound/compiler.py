@@ -15,8 +15,8 @@ from pathlib import Path
 
 from dutybound import access, escalate, guardrails, source
 from dutybound.baseline import Baseline
-from dutybound.config import Configuration
-from dutybound.diagnostic import Checked, Diagnostic, Text, did_you_mean, in_order, quoted
+from dutybound.config import environments
+from dutybound.diagnostic import Checked, Diagnostic, did_you_mean, in_order, quoted
 from dutybound.guardrails import Result
 from dutybound.lower import lower
 from dutybound.read import Reading, read
@@ -66,18 +66,6 @@ def promises(path: Path, environment: str | None = None, today: date | None = No
         name: [] if baseline.failed else list(_tests(reading.value, baseline, name, today))
         for name, baseline in made.items()
     }
-
-
-def environments(configuration: Configuration) -> dict[str, Text]:
-    """The environments that a configuration names, with where each was first written."""
-    found: dict[str, Text] = {}
-    for team in configuration.teams.values():
-        for name in team.in_:
-            found.setdefault(str(name), name)
-    for role in configuration.roles.values():
-        for name in role.in_:
-            found.setdefault(str(name), name)
-    return found
 
 
 def _read(loaded: Checked[Fields]) -> Checked[Reading]:

@@ -539,7 +539,7 @@ class Member(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_short(handler.resolve_ref_schema(handler(schema)), handler, "name")
+        return _or_short(handler.resolve_ref_schema(handler(schema)), "name")
 
 
 class DutyUse(Model):
@@ -584,7 +584,7 @@ def _from_short(cls: type[Model], value: Any, handler: ValidatorFunctionWrapHand
     return made
 
 
-def _or_short(schema: dict[str, Any], handler: GetJsonSchemaHandler, key: str) -> dict[str, Any]:
+def _or_short(schema: dict[str, Any], key: str) -> dict[str, Any]:
     return {"anyOf": [schema["properties"][key], dict(schema)], "description": schema.get("description", "")}
 
 
@@ -1095,7 +1095,7 @@ class AccessRequest(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_short(handler.resolve_ref_schema(handler(schema)), handler, "action")
+        return _or_short(handler.resolve_ref_schema(handler(schema)), "action")
 
 
 def _kind_of_only(value: Any) -> str:
@@ -1334,6 +1334,16 @@ class Configuration(Model):
     passwords: Passwords | None = Field(None, description="The account's password policy; without it, untouched")
     budgets: dict[BudgetName, Budget] = Field(default_factory=dict, description="Monthly budgets, by name")
     guardrails: Guardrails = Field(default_factory=Guardrails)
+
+
+def environments(configuration: Configuration) -> dict[str, Text]:
+    """The environments that a configuration names, each with the place of one that names it."""
+    teams = (name for team in configuration.teams.values() for name in team.in_)
+    roles = (name for role in configuration.roles.values() for name in role.in_)
+    found: dict[str, Text] = {}
+    for name in (*teams, *roles):
+        found.setdefault(str(name), name)
+    return found
 
 
 def schema(duties: tuple[str, ...] = ()) -> dict[str, Any]:

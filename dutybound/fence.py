@@ -6,7 +6,6 @@ users are outside, so that a fence drawn wrong locks nobody out for good.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -16,8 +15,10 @@ from dutybound.baseline import camel
 from dutybound.catalog import Action
 from dutybound.config import Guardrails
 from dutybound.diagnostic import Diagnostic, Span, Text, did_you_mean, quoted
+from dutybound.grant import LOOKING
 from dutybound.managed import managed_policy
 from dutybound.mfa import MAKE_DEVICE
+from dutybound.networks import names_one_inside, network, unseen
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Statement, glob
 from dutybound.shorten import shortened
 
@@ -50,7 +51,7 @@ def place(wanted: Guardrails) -> tuple[Statement, ...]:
     User Guide, "AWS: Denies access to AWS based on the source IP", and "AWS global condition context keys".
     """
     vpcs = tuple(sorted({str(n) for n in wanted.from_ if n.startswith("vpc-")}))
-    networks = tuple(sorted({str(made) for n in wanted.from_ if (made := _network(n)) is not None}))
+    networks = tuple(sorted({str(made) for n in wanted.from_ if (made := network(n)) is not None}))
     conditions = []
     if networks:
         conditions.append(Condition("NotIpAddressIfExists", "aws:SourceIp", networks))
@@ -80,22 +81,7 @@ def tags(wanted: Guardrails, statements: Iterable[Statement], managed: Iterable[
 
 def granted_actions(statements: Iterable[Statement]) -> set[Action]:
     """The actions of the reference that statements allow on anything at all; denies are not taken off."""
-    found: set[Action] = set()
-    for statement in statements:
-        if statement.effect == "Allow":
-            found |= _named(statement.actions)
-            if statement.not_actions:
-                found |= _named(("*",)) - _named(statement.not_actions)
-    return found
-
-
-def _named(patterns: Iterable[str]) -> set[Action]:
-    """The actions that IAM takes a list of patterns for; it ignores the case of services too."""
-    out: set[Action] = set()
-    for pattern in patterns:
-        service, _, name = pattern.partition(":")
-        out.update(catalog.actions_of(f"{service.lower()}:{name or '*'}"))
-    return out
+    return {action for s in statements if s.effect == "Allow" for action in catalog.spoken_of(s)}
 
 
 # --- Regions --------------------------------------------------------------------------------------------------------
@@ -153,18 +139,13 @@ def _check_regions(wanted: Guardrails, home: Text) -> Iterator[Diagnostic]:
         if region not in catalog.regions():
             hint = did_you_mean(region, catalog.regions())
             yield Diagnostic("unknown-region", f"there is no AWS Region {quoted(region)}", region.span, hint)
-        elif home in catalog.regions() and _partition(region) != _partition(home):
-            here, there = _partition(home), _partition(region)
+        elif home in catalog.regions() and catalog.partition(region) != catalog.partition(home):
+            here, there = catalog.partition(home), catalog.partition(region)
             message = f"guardrails.regions: {quoted(region)} is of the partition {there}, the home Region of {here}"
             yield Diagnostic("other-partition", message, region.span, "remove it: no account works in both")
     if wanted.regions and home in catalog.regions() and home not in wanted.regions:
         message = f"guardrails.regions leaves out the home Region {quoted(home)}, where the baseline itself stands"
         yield Diagnostic("home-region-locked", message, wanted.regions[0].span or wanted.span, f"add '{home}'")
-
-
-def _partition(region: str) -> str:
-    """AWS General Reference, "ARN format": the partitions and how the names of their Regions begin."""
-    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get("us-gov" if region.startswith("us-gov-") else region[:2], "aws")
 
 
 # --- instance types -------------------------------------------------------------------------------------------------
@@ -236,12 +217,11 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
 }
 """Where the reference names types that come along: a network interface may exist already, and what a fleet starts
 carries the tags of its launch template."""
-_LOOKS = frozenset({"list", "read"})
 
 
 def _types_to_tag(action: Action) -> tuple[str, ...] | None:
     """The resource types of a creating action that take tags (none: whatever it is about), or None for another one."""
-    if action.level in _LOOKS or not _CREATES.fullmatch(action.name) or action.name == "CreateTags":
+    if action.level in LOOKING or not _CREATES.fullmatch(action.name) or action.name == "CreateTags":
         return None
     if str(action) in MAKE_DEVICE:
         return None  # nobody could enrol: the console sends no tags with a device
@@ -285,29 +265,6 @@ def _check_tags(wanted: Guardrails) -> Iterator[Diagnostic]:
 
 # --- networks -------------------------------------------------------------------------------------------------------
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_UNSEEN = {
-    "10.0.0.0/8": "private (RFC 1918)",
-    "172.16.0.0/12": "private (RFC 1918)",
-    "192.168.0.0/16": "private (RFC 1918)",
-    "100.64.0.0/10": "shared by carriers (RFC 6598)",
-    "127.0.0.0/8": "this machine itself",
-    "169.254.0.0/16": "link-local",
-    "fc00::/7": "private (RFC 4193)",
-    "fe80::/10": "link-local",
-    "::1/128": "this machine itself",
-}
-"""Networks from which no request reaches AWS over the internet (IANA special-purpose address registries)."""
-
-
-def _network(text: str) -> _Network | None:
-    if text.startswith("vpc-"):
-        return None
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
-
 
 def _check_networks(wanted: Guardrails) -> Iterator[Diagnostic]:
     for text in wanted.from_:
@@ -316,26 +273,22 @@ def _check_networks(wanted: Guardrails) -> Iterator[Diagnostic]:
 
 
 def _check_network(text: Text) -> Iterator[Diagnostic]:
-    network = _network(text)
-    if network is None:
+    named = network(text)
+    if named is None:
         message = f"guardrails.from: {quoted(text)} is no network"
         yield Diagnostic("wrong-network", message, text.span, "write it as in '203.0.113.0/24' or '2001:db8::/32'")
-    elif network.prefixlen == 0:
+    elif named.prefixlen == 0:
         message = f"guardrails.from: {quoted(text)} is the whole internet, so it fences nothing"
         yield Diagnostic("useless-guardrail", message, text.span, "name the networks that people work from")
-    elif what := next((w for n, w in _UNSEEN.items() if _inside(network, ipaddress.ip_network(n))), ""):
+    elif (why := unseen(named)) is not None:
+        what, source = why
+        what += f" ({source})" if source else ""
         message = f"guardrails.from: {quoted(text)} is {what}; AWS sees the public address behind it"
         hint = "name the public address of the office or VPN, or the VPC ('vpc-…') whose endpoints are used"
         yield Diagnostic("wrong-network", message, text.span, hint)
-    elif ipaddress.ip_interface(text).ip != network.network_address:
-        message = f"guardrails.from: {quoted(text)} has bits set behind its /{network.prefixlen}"
-        yield Diagnostic("wrong-network", message, text.span, f"write '{network}'")
-
-
-def _inside(network: _Network, other: _Network) -> bool:
-    if isinstance(network, ipaddress.IPv4Network):
-        return isinstance(other, ipaddress.IPv4Network) and network.subnet_of(other)
-    return isinstance(other, ipaddress.IPv6Network) and network.subnet_of(other)
+    elif names_one_inside(text):
+        message = f"guardrails.from: {quoted(text)} has bits set behind its /{named.prefixlen}"
+        yield Diagnostic("wrong-network", message, text.span, f"write '{named}'")
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------

@@ -325,9 +325,9 @@ def passed_to(grant: PassGrant, asked: Asked) -> tuple[str, ...]:
 
 
 def _service_principal(text: Text, asked: Asked) -> str | None:
-    known = catalog.service_principals()
-    row = known.get(text.removesuffix(".amazonaws.com"))
+    row = catalog.service_principal(text)
     if row is None:
+        known = catalog.service_principals()
         message = f"roles are passed to a service that is not known to take them: {quoted(text)}"
         hint = did_you_mean(text, known) or f"known: {', '.join(sorted(known)[:12])} …"
         asked.report("unknown-service", message, text.span, hint)
@@ -344,8 +344,8 @@ def _raw_statements(grant: StatementGrant, asked: Asked) -> Iterator[Statement]:
         actions = _raw_actions(raw.action or raw.not_action or (), asked)
         resources = _raw_resources(raw.resource or raw.not_resource or (), actions, asked)
         placed = block_conditions(raw.condition, raw.effect, asked)
-        if raw.action is not None:
-            carried(placed, actions, (), False, asked) if "*" not in raw.action else None
+        if raw.action is not None and "*" not in raw.action:
+            carried(placed, actions, (), False, asked)
         if raw.effect == "Allow":
             _raw_findings(raw, actions, asked)
         texts = tuple(sorted({str(a) for a in raw.action or raw.not_action or ()}))
@@ -365,7 +365,7 @@ def _raw_actions(texts: Iterable[Text], asked: Asked) -> list[Action]:
     """The actions that the patterns take in; a pattern that takes in none is an error."""
     out: list[Action] = []
     for text in texts:
-        hits = list(catalog.actions_of("*:*" if text == "*" else text))
+        hits = list(catalog.actions_of(text))
         if not hits:
             hint = unknown_action_hint(text) or "check the service and the name"
             asked.report("unknown-action", f"no action is matched by {quoted(text)}", text.span, hint)

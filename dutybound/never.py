@@ -67,7 +67,7 @@ def _denied(
     rest = duty.model_copy(update={"grants": tuple(g for g in duty.grants if not isinstance(g, PassGrant))})
     # The duty's own errors are reported where somebody has it, or where nobody has.
     access = duty_access(wide, rest, [], asked.scope)
-    granted = {s: _granted(s) for s in access.statements if s.effect == "Allow"}
+    granted = {s: catalog.spoken_of(s) for s in access.statements if s.effect == "Allow"}
     changes = {a for actions in granted.values() for a in actions if a.level not in LOOKING}
     named = set(_never_patterns(duty, asked))
     everywhere = changes | named
@@ -81,15 +81,8 @@ def _denied(
             where = statement.resources, statement.not_resources
             looked_at.setdefault(where, set()).update(looks - actions_named(own_names))
     yield "OfOthers", own, Statement("", "Deny", not_resources=SELF)
-    for (resources, not_resources), actions in looked_at.items():
-        yield "Looking", actions, Statement("", "Deny", resources=resources, not_resources=not_resources)
-
-
-def _granted(statement: Statement) -> set[Action]:
-    everything = "*:*"
-    patterns = [everything if p == "*" else p for p in statement.actions or statement.not_actions]
-    named = {action for pattern in patterns for action in catalog.actions_of(pattern)}
-    return named if statement.actions else set(catalog.actions_of(everything)) - named
+    for (resources, not_resources), looks in looked_at.items():
+        yield "Looking", looks, Statement("", "Deny", resources=resources, not_resources=not_resources)
 
 
 def _never_patterns(duty: Duty, asked: Asked) -> Iterator[Action]:

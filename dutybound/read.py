@@ -277,7 +277,7 @@ def _shape_error(
     if kind == "missing":
         yield from _missing(whole, place, strangers)
     elif kind == "extra_forbidden":
-        yield _unknown_key(loc, whole, place)
+        yield _unknown_key(whole, place)
     elif kind == "union_tag_not_found":
         yield from _no_kind(whole, place)
     elif kind == "literal_error":
@@ -351,7 +351,7 @@ def _flow(value: object) -> str:
     return f'"{text}"' if text.isdigit() and isinstance(value, str) else text
 
 
-def _unknown_key(loc: Loc, whole: Loc, place: _Place) -> Diagnostic:
+def _unknown_key(whole: Loc, place: _Place) -> Diagnostic:
     key = str(whole[-1])
     model = _model_at(whole[:-1])
     span = place.named or place.span

@@ -75,7 +75,7 @@ def _patterns(prefix: str, names: dict[str, str]) -> Iterator[str]:
             yield names[keys[0]]
         else:
             barred = [key for key in near if key not in names]
-            yield from _fewest([names[key] for key in keys], len(verb), barred, len(prefix) + _FRAME)
+            yield from _fewest([names[key] for key in keys], barred, len(prefix) + _FRAME)
 
 
 @cache
@@ -109,10 +109,10 @@ class _Candidate:
         return self.cost, self.text
 
 
-def _candidates(names: Sequence[str], verb: int, barred: list[str], frame: int) -> list[_Candidate]:
+def _candidates(names: Sequence[str], barred: list[str], frame: int) -> list[_Candidate]:
     """For every set of two names or more that some pattern matches, the cheapest such pattern; then the names alone."""
     found: dict[int, _Candidate] = {}
-    for text, mask in _matches(names, verb, barred):
+    for text, mask in _matches(names, barred):
         if mask & (mask - 1):
             # A star costs a third of a character: at equal length the plainer pattern is taken.
             candidate = _Candidate(text, 3 * (len(text) + frame) + text.count("*"), mask)
@@ -122,7 +122,7 @@ def _candidates(names: Sequence[str], verb: int, barred: list[str], frame: int) 
     return sorted([*found.values(), *alone], key=lambda c: c.order)
 
 
-def _matches(names: Sequence[str], verb: int, barred: list[str]) -> Iterator[tuple[str, int]]:
+def _matches(names: Sequence[str], barred: list[str]) -> Iterator[tuple[str, int]]:
     """Patterns that match none of the barred, and which of the names they match.
 
     Only the widest ones: where `Describe*Tags` will do, `Describe*VolumeTags` is not asked for.
@@ -193,9 +193,9 @@ class _Head:
 # --- the cheapest cover ---------------------------------------------------------------------------------------------
 
 
-def _fewest(names: Sequence[str], verb: int, barred: list[str], frame: int) -> Iterator[str]:
+def _fewest(names: Sequence[str], barred: list[str], frame: int) -> Iterator[str]:
     """Patterns and names that match the names, none of the barred, and take the fewest characters that were found."""
-    candidates = _candidates(names, verb, barred, frame)
+    candidates = _candidates(names, barred, frame)
     return (c.text for c in _improved(_greedy(candidates, (1 << len(names)) - 1), candidates))
 
 

@@ -79,7 +79,7 @@ def may_take(team: str, roles: Mapping[Text, Role]) -> Iterator[Statement]:
 
 def for_servers(role: Role) -> bool:
     """Whether EC2 hands the role to servers, which takes an instance profile."""
-    return isinstance(role.trusts, ServiceTrust) and _short(role.trusts.service) == "ec2"
+    return isinstance(role.trusts, ServiceTrust) and role.trusts.service in ("ec2", "ec2.amazonaws.com")
 
 
 def _statements(name: Text, who: str, role: Role, region: str, found: list[Diagnostic]) -> Iterator[Statement]:
@@ -115,7 +115,7 @@ def _allow(
 
 def _service(trusts: ServiceTrust, who: str, found: list[Diagnostic]) -> Iterator[Statement]:
     service, known = trusts.service, catalog.service_principals()
-    row = known.get(_short(service))
+    row = catalog.service_principal(service)
     if row is None:
         message = f"{who} trusts a service that is not known to take roles: {quoted(service)}"
         hint = did_you_mean(service, known) or f"known: {', '.join(sorted(known)[:12])} …"
@@ -237,7 +237,3 @@ def _equals(key: str, value: str) -> Condition:
 
 def _sorted(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({str(text) for text in texts}))
-
-
-def _short(service: str) -> str:
-    return service.removesuffix(".amazonaws.com")

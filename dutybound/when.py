@@ -8,7 +8,6 @@ operators", "Set operators for multi-valued context keys", "AWS global condition
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from dutybound.asked import Asked
 from dutybound.catalog import Action
 from dutybound.config import ConditionOperator, When, seconds
 from dutybound.diagnostic import Text, did_you_mean, quoted
+from dutybound.networks import names_one_inside, network, unseen
 from dutybound.policy import Condition, Effect
 
 MFA_PRESENT = "aws:MultiFactorAuthPresent"
@@ -117,23 +117,18 @@ def _place_and_time(when: When, asked: Asked) -> Iterator[Placed]:
 
 
 def _network(text: Text, asked: Asked) -> bool:
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
+    named = network(text)
+    if named is None:
         message = f"{quoted(text)} is no network"
         asked.report("wrong-network", message, text.span, "write it as in 203.0.113.0/24 or 2001:db8::/32")
         return False
-    private = any(network.version == p.version and network.subnet_of(p) for p in _PRIVATE)  # type: ignore[arg-type]
-    if private or network.prefixlen == 0:
-        what = "private: AWS sees the public address behind it" if private else "the whole internet"
+    why = unseen(named)
+    if why is not None or named.prefixlen == 0:
+        what = f"{why[0]}: AWS sees the public address behind it" if why is not None else "the whole internet"
         asked.report("wrong-network", f"{quoted(text)} is {what}", text.span, "write the public networks")
-    elif str(network) != text and f"{network.network_address}" != text:
-        asked.report("wrong-network", f"{quoted(text)} is an address inside a network", text.span, f"write {network}")
+    elif names_one_inside(text):
+        asked.report("wrong-network", f"{quoted(text)} is an address inside a network", text.span, f"write {named}")
     return True
-
-
-_PRIVATE = [ipaddress.ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
-"""RFC 1918 and RFC 4193."""
 
 
 def _tags(when: When, asked: Asked) -> Iterator[Placed]:
@@ -266,14 +261,6 @@ def _is_value(operator: str, text: Text, asked: Asked) -> bool:
     return False
 
 
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_moment(text: str) -> bool:
     if re.fullmatch(r"[0-9]{1,15}", text):
         return True
@@ -288,8 +275,8 @@ _VALUES: dict[str, tuple[Callable[[str], bool], str, str]] = {
     "Bool": (lambda t: t in ("true", "false"), "true or false", "write true or false"),
     "Numeric": (lambda t: re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", t) is not None, "a number", "write a number"),
     "Date": (_is_moment, "a moment", "write it as in 2027-01-31T00:00:00Z"),
-    "IpAddress": (_is_network, "a network", "write it as in 203.0.113.0/24"),
-    "NotIpAddress": (_is_network, "a network", "write it as in 203.0.113.0/24"),
+    "IpAddress": (lambda t: network(t) is not None, "a network", "write it as in 203.0.113.0/24"),
+    "NotIpAddress": (lambda t: network(t) is not None, "a network", "write it as in 203.0.113.0/24"),
 }
 
 

@@ -20,7 +20,7 @@ from itertools import islice, product
 from typing import Protocol
 
 from dutybound import catalog
-from dutybound.catalog import Action
+from dutybound.catalog import Action, spoken_of
 from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request
 from dutybound.policy import Condition, Policy, Statement, glob, overlap
 
@@ -232,19 +232,6 @@ def possible(policies: Policies, known: Known, where: Where) -> frozenset[Action
                     granted -= spoken_of(statement)
         out = granted if out is None else out & granted
     return out or frozenset()
-
-
-@lru_cache(maxsize=4096)
-def spoken_of(statement: Statement) -> frozenset[Action]:
-    """The actions of the reference that a statement speaks of."""
-    patterns = statement.actions or statement.not_actions
-    named = frozenset(a for p in patterns for a in (_everything() if p == "*" else catalog.actions_of(p)))
-    return named if statement.actions else _everything() - named
-
-
-@lru_cache(maxsize=1)
-def _everything() -> frozenset[Action]:
-    return frozenset(a for s in catalog.services() for a in catalog.service(s).actions.values())
 
 
 def _everywhere(statement: Statement, known: Known) -> bool:

@@ -32,6 +32,7 @@ teams:
     in: {development: [view-costs], production: [view-billing]}
     never: [manage-people]
   administrators: {purpose: Look after it, members: [john], duties: [administer]}
+  collectors: {purpose: Collect, members: [], duties: [collect]}
 roles:
   web: {purpose: Serve, trusts: {service: ec2}, duties: [read-storage: {buckets: acme-assets}]}
 duties:
@@ -46,6 +47,10 @@ duties:
       - allow: rds:StopDBInstance on arn:aws:rds:eu-west-1:111122223333:db:a
         when: {aws:ResourceTag/team: web, aws:PrincipalTag/team: web}
       - deny: rds:StopDBInstance on arn:aws:rds:eu-west-1:111122223333:db:a
+  collect:
+    summary: Collect metrics
+    grants: [{managed: AWSConnector, why: "It says SNS:Publish, in capitals"}]
+    expect: [{allow: iam:GetUser}, {deny: iam:CreateUser}]
 guardrails:
   instance_types: [t3.*]
   regions: [us-east-1, eu-west-1]
@@ -85,13 +90,15 @@ def test_junit(tmp_path: Path) -> None:
     assert [s.get("name") for s in suites] == [file.as_posix(), "development", "production"]
     cases = suites[1].findall("testcase")
     assert [c.get("name") for c in cases] == [
+        "duty collect allows iam:GetUser",
+        "duty collect denies iam:CreateUser",
         "duty own allows rds:StopDBInstance on arn:aws:rds:eu-west-1:111122223333:db:a",
         "duty own denies rds:StopDBInstance on arn:aws:rds:eu-west-1:111122223333:db:a",
         "developers can ec2:RunInstances",
         "developers cannot iam:CreateUser",
         "developers cannot ec2:DescribeInstances",
     ]
-    assert [c.find("failure") is not None for c in cases] == [False] * 4 + [True]
+    assert [c.find("failure") is not None for c in cases] == [False] * 6 + [True]
     file.write_text(BASE + "teams: {a: {purpose: x, duties: [nothing]}}\n", encoding="utf-8")
     run = CliRunner().invoke(cli, ["check", str(file), "--format", "junit"])
     assert run.exit_code == 1

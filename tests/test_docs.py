@@ -113,9 +113,7 @@ def test_the_page_of_duties(golden: Callable[[Path, str], None]) -> None:
         patterns = {a for s in access.statements for a in s.actions}
         for prefix in sorted({p.partition(":")[0] for p in patterns}):
             here = [p for p in patterns if p.startswith(f"{prefix}:")]
-            levels.update(
-                a.level for a in catalog.service(prefix).actions.values() if any(catalog.matches(p, a) for p in here)
-            )
+            levels.update(a.level for a in {a for p in here for a in catalog.actions_of(p)})
         counts = [str(levels[level]) for level in ("list", "read", "write", "tagging", "permissions")]
         if access.managed:
             counts = [f"AWS's {access.managed[0]}", "", "", "", ""]

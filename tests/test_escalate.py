@@ -12,13 +12,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dutybound import catalog
+from dutybound import catalog, source
 from dutybound.baseline import Baseline
 from dutybound.compiler import compile_everywhere, compile_text
 from dutybound.diagnostic import render_all
 from dutybound.escalate import Escalation, Path, escalations, paths
 from dutybound.grant import example_use
-from dutybound.read import library, library_duty
+from dutybound.lower import lower
+from dutybound.read import library, library_duty, read
 from tests.conftest import CASES, ROOT
 from tests.test_compile import compiled
 
@@ -60,12 +61,14 @@ def _duty(statements: Any) -> dict[str, Any]:
 
 
 def baseline_of(case: dict[str, Any]) -> Baseline:
-    """Its baseline; an escalation is the only error that there may be."""
-    checked = compile_text(configuration(case))
-    others = [d for d in checked.diagnostics if d.severity == "error" and d.name != "escalation"]
-    assert not others, render_all(others)
-    assert checked.value is not None
-    return checked.value
+    """Its baseline, as it is decided before anybody looks for ways to escalate in it."""
+    loaded = source.loads(configuration(case), "config.yaml")
+    assert loaded.value is not None, render_all(loaded.diagnostics)
+    reading = read(loaded.value)
+    assert reading.value is not None, render_all(reading.diagnostics)
+    decided = lower(reading.value)
+    assert decided.value is not None, render_all(decided.diagnostics)
+    return decided.value
 
 
 @dataclass(frozen=True)

@@ -199,6 +199,7 @@ def test_wrong_use(tmp_path: Path) -> None:
     """Exit 2 for what cannot be meant, 1 for a policy that AWS would refuse, with its file."""
     assert run("simulate").returncode == 2
     assert run("simulate", "--batch", "--action", "s3:GetObject").returncode == 2
+    assert run("simulate", "--batch", "--resource", "arn:aws:s3:::acme").returncode == 2
     assert run("simulate", "--action", "s3:GetObject", "--with", "x").returncode == 2
     (tmp_path / "p.json").write_text('{"Statement": [{"Effect": "Allow"}]}', encoding="utf-8")
     found = run("simulate", "--policy", "p.json", "--action", "s3:GetObject", cwd=tmp_path)
