@@ -166,8 +166,14 @@ def guard_statements(wanted: WorkloadBoundary, stacks: Sequence[str]) -> tuple[S
 
 
 def _no_doors(*roles: str) -> Statement:
-    """Roles that are stronger. Those of `cdk bootstrap` trust the whole account and deploy with all rights."""
-    return Statement("GuardDoors", "Deny", ("sts:AssumeRole",), tuple(sorted(roles)))
+    """Roles that are stronger. Those of `cdk bootstrap` trust the whole account and deploy with all rights; those that
+    AWS Organizations and Control Tower put into every member account trust the management account with all rights.
+    """
+    elsewhere = (f"arn:{PARTITION}:iam::*:role/{name}" for name in _MEMBER_ROLES)
+    return Statement("GuardDoors", "Deny", ("sts:AssumeRole",), tuple(sorted((*roles, *elsewhere))))
+
+
+_MEMBER_ROLES = ("AWSControlTowerExecution", "OrganizationAccountAccessRole")
 
 
 def _no_tampering(stacks: Sequence[str]) -> Iterator[Statement]:

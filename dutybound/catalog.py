@@ -191,6 +191,11 @@ def action_keys(action: Action) -> ActionKeys:
     return _keys_of_actions(action.service)[action.name.lower()]
 
 
+_NEEDED = {"ec2:RunInstances": ("image", "instance")}
+"""Where the reference calls more types required than every request names: a server can start on a network interface
+that is there (EC2 User Guide, "Example policies for the Amazon EC2 API", on RunInstances)."""
+
+
 @cache
 def _keys_of_actions(prefix: str) -> Mapping[str, ActionKeys]:
     # A key may stand with the action, with the action on a type, or with the type itself.
@@ -199,7 +204,8 @@ def _keys_of_actions(prefix: str) -> Mapping[str, ActionKeys]:
         name: ActionKeys(
             frozenset(row["conditionKeys"]),
             {t["name"]: frozenset(t["conditionKeys"]) | of_type.get(t["name"], set()) for t in row["resourceTypes"]},
-            tuple(sorted({t["name"] for t in row["resourceTypes"] if t["required"]})),
+            _NEEDED.get(f"{prefix}:{row['name']}")
+            or tuple(sorted({t["name"] for t in row["resourceTypes"] if t["required"]})),
         )
         for name, row in _facts("actions", prefix).items()
     }

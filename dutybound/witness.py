@@ -33,6 +33,7 @@ MOST_CONTEXTS = 5_000
 """Combinations of condition keys for one action."""
 _FRESH = "fresh"
 _OTHER_REGION = "xx-other-1"
+_OTHER_ACCOUNT = "000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +250,10 @@ def _resources(
     formats = [(name, types[name].arn) for name in action.types if name in types]
     if not formats:
         yield "", "*"
+    # Roles of any account can be taken; what else is in another account is for that account's policies to open.
+    abroad = action.service == "sts"
     for name, format_ in formats:
-        for shape in _shapes(format_, patterns, where):
+        for shape in _shapes(format_, patterns, where, abroad):
             yield from ((name, found) for found in _classes(shape, patterns))
 
 
@@ -277,14 +280,19 @@ def _filled(text: str, known: Known) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def _shapes(format_: str, patterns: Iterable[str], where: Where) -> Iterator[str]:
-    """The ARN format as globs: each account and Region that matters filled in, `?*` for what is free in the name."""
+def _shapes(format_: str, patterns: Iterable[str], where: Where, abroad: bool) -> Iterator[str]:
+    """The ARN format as globs: each account and Region that matters filled in, `?*` for what is free in the name.
+
+    One's own come first, so that a message shows what is at hand. With `abroad`, an account that nothing names counts.
+    """
     parts = format_.split(":", 5)
     written = [p.split(":", 5) for p in patterns if p.count(":") >= 5]
-    regions = {where.region, _OTHER_REGION, *_of_each_class({w[3] for w in written}, catalog.regions())}
-    accounts = {where.account, *_of_each_class({w[4] for w in written}, ())}
-    for region in sorted(regions) if "${" in parts[3] else [parts[3]]:
-        for account in sorted(accounts) if "${" in parts[4] else [parts[4]]:
+    named = sorted(_of_each_class({w[3] for w in written}, catalog.regions()))
+    regions = dict.fromkeys((where.region, *named, _OTHER_REGION))
+    others = sorted(_of_each_class({w[4] for w in written}, ()))
+    accounts = dict.fromkeys((where.account, *others, *([_OTHER_ACCOUNT] if abroad else [])))
+    for region in regions if "${" in parts[3] else [parts[3]]:
+        for account in accounts if "${" in parts[4] else [parts[4]]:
             name = _VARIABLE.sub("?*", parts[5])
             yield ":".join((parts[0], where.partition, parts[2], region, account, name))
 

@@ -143,3 +143,20 @@ def test_what_is_possible_holds_whatever_is_found() -> None:
     assert {str(a) for a in possible(policies, known, WHERE)} == {"iam:ListMFADevices"}
     with_mfa = {"aws:MultiFactorAuthPresent": "true"}
     assert len(possible(policies, with_mfa, WHERE)) == len(catalog.service("iam").actions) + 1
+
+
+def test_roles_of_other_accounts_can_be_taken() -> None:
+    """A deny on one's own roles leaves those of every other account."""
+    own = "arn:aws:iam::111122223333:role/*"
+    deny = Statement("S", "Deny", ("sts:AssumeRole",), (own,))
+    found = witness(side(allow("sts:AssumeRole"), deny), action("sts:AssumeRole"), {}, WHERE)
+    assert found is not None
+    assert ":000000000000:" in found.request.resource
+
+
+def test_a_server_on_a_network_that_is_there() -> None:
+    """Of what a new server takes, image and instance alone are in every request."""
+    few = side(
+        allow("ec2:RunInstances", "arn:aws:ec2:*:*:image/*", "arn:aws:ec2:*::image/*", "arn:aws:ec2:*:*:instance/*")
+    )
+    assert witness(few, action("ec2:RunInstances"), {}, WHERE) is not None
