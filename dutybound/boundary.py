@@ -173,7 +173,8 @@ def _no_doors(*roles: str) -> Statement:
     return Statement("GuardDoors", "Deny", ("sts:AssumeRole",), tuple(sorted((*roles, *elsewhere))))
 
 
-_MEMBER_ROLES = ("AWSControlTowerExecution", "OrganizationAccountAccessRole")
+_MEMBER_ROLES = ("AWSControlTower*", "OrganizationAcc*")
+"""AWSControlTowerExecution and OrganizationAccountAccessRole, shortened to leave room for the other guardrails."""
 
 
 def _no_tampering(stacks: Sequence[str]) -> Iterator[Statement]:
