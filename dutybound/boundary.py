@@ -169,7 +169,7 @@ def _no_doors(*roles: str) -> Statement:
     """Roles that are stronger. Those of `cdk bootstrap` trust the whole account and deploy with all rights; those that
     AWS Organizations and Control Tower put into every member account trust the management account with all rights.
     """
-    elsewhere = (f"arn:{PARTITION}:iam::*:role/{name}" for name in _MEMBER_ROLES)
+    elsewhere = (f"arn:*:iam::*:role/{name}" for name in _MEMBER_ROLES)
     return Statement("GuardDoors", "Deny", ("sts:AssumeRole",), tuple(sorted((*roles, *elsewhere))))
 
 
