@@ -177,6 +177,12 @@ def _no_hit(key: str, pattern: Text, candidates: Iterable[Action], asked: Asked)
 
 def unknown_action_hint(action: str) -> str:
     """What a user who wrote an unknown action may have meant, or an empty text if the action exists."""
+    return _unknown_action_hint(str(action))
+
+
+@lru_cache(maxsize=1024)
+def _unknown_action_hint(action: str) -> str:
+    # An alias repeats a typo any number of times; the nearest of a service's actions takes milliseconds to find.
     prefix, _, name = action.partition(":")
     if prefix not in catalog.services():
         near = did_you_mean(prefix, catalog.services())
