@@ -26,6 +26,7 @@ from demo.deployment import cli, deploy
 from demo.server import running
 from demo.trials import Verdict, chosen, judged
 from dutybound.baseline import Account
+from dutybound.cli import today
 from dutybound.compiler import compile_path
 from dutybound.diagnostic import render_all
 
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _demo(config: Path, environment: str | None) -> int:
     started = time.monotonic()
     cli()
-    compiled = compile_path(config, environment)
+    compiled = compile_path(config, environment, today())
     if compiled.diagnostics:
         print(render_all(compiled.diagnostics), file=sys.stderr)
     if compiled.failed or compiled.value is None:
