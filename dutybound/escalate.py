@@ -368,6 +368,18 @@ class _Search:
 # --- who can bring about what ---------------------------------------------------------------------------------------
 
 
+def _may_speak_of(statement: Statement, resource: str) -> bool:
+    patterns = (_VARIABLE.sub("*", r) for r in statement.resources)
+    return not statement.resources or any(glob(pattern).fullmatch(resource) for pattern in patterns)
+
+
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
+
+
+def _is_account(principal: str) -> bool:
+    return principal.isdigit() or principal.endswith(":root")
+
+
 class _Together:
     """Several requests on the same thing, as one: allowed if each is."""
 
@@ -821,7 +833,10 @@ class _World:
             if who == actor.who:
                 continue
             if path.way == "take":
-                steps = self.requests(actor, path.actions, self.subjects[who].role, self._about(who, "role"), trust)
+                role = self.subjects[who].role
+                if not self._could_take(actor, path.actions, role, trust):
+                    continue
+                steps = self.requests(actor, path.actions, role, self._about(who, "role"), trust)
             elif path.way == "saml":
                 steps = self._by_saml(path, actor, trust)
             else:
@@ -840,6 +855,19 @@ class _World:
                 else self._retrust(path, actor, None)
             )
             yield from self._to_all(path, steps, reason)
+
+    def _could_take(self, actor: _Actor, actions: Sequence[str], role: str, trust: Policy) -> bool:
+        """A quick look before anything is judged: a trust that leaves it to the account, or to nobody of it, lets in
+        only whom its own policies let.
+        """
+        principals = [p for s in trust.statements for p in s.principals]
+        named = [value for p in principals if p.kind == "AWS" for value in p.values]
+        if all(s.principals for s in trust.statements) and not named:
+            return False  # services and identity providers alone
+        if not all(s.principals for s in trust.statements) or any(not _is_account(value) for value in named):
+            return True
+        allows = [[s for s in self.judge(actor).naming(a) if s.effect == "Allow"] for a in actions]
+        return all(any(_may_speak_of(s, role) for s in statements) for statements in allows)
 
     @property
     def _lets_all_in(self) -> Policy:
