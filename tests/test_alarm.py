@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ministack.services import eventbridge
 
-from dutybound.baseline import Alarm
+from dutybound.baseline import Account, Alarm
 from dutybound.compiler import compile_path, compile_text
 from tests.conftest import CASES, ROOT
 
@@ -31,6 +31,13 @@ def alarm() -> Alarm:
 
 def alarm_with(**more: str) -> Alarm:
     """The alarm of two break-glass users, with these keys besides."""
+    found = account_with(**more).alarm
+    assert found is not None
+    return found
+
+
+def account_with(**more: str) -> Account:
+    """The account of two break-glass users, with these keys besides."""
     keys = "".join(f", {key}: {value}" for key, value in more.items())
     text = (
         "version: 1\norganization: {name: acme, owner: x, home_region: eu-west-1}\n"
@@ -38,9 +45,7 @@ def alarm_with(**more: str) -> Alarm:
     )
     checked = compile_text(text)
     assert checked.value is not None
-    found = checked.value.accounts[0].alarm
-    assert found is not None
-    return found
+    return checked.value.accounts[0]
 
 
 EVERYTHING = alarm_with(through="role", password="secret", drill_every_days="45")
@@ -54,10 +59,35 @@ def test_rules_fire(case: dict[str, Any], alarm: Alarm) -> None:
     assert fired(case, EVERYTHING) == case["fires"]
 
 
+LANDING = ("ap-southeast-2", "eu-north-1", "us-east-1", "us-east-2")
+"""Where a sign-in through the global endpoint is logged (CloudTrail User Guide, "AWS Management Console sign-in
+events")."""
+
+
+@pytest.mark.parametrize("region", [*LANDING, "eu-west-1"])
+def test_a_sign_in_is_seen_wherever_it_lands(region: str) -> None:
+    """In each such Region a rule matches the event, and hands it to the home Region's bus, or there to the topic."""
+    account = account_with()
+    assert account.alarm is not None
+    here = {stack.name for stack in account.stacks if stack.region == region}
+    view = seen(next(case for case in EVENTS if case["fires"] == ["break-glass-sign-in"]), region)
+    rules = [r for r in account.alarm.rules if r.stack in here and eventbridge._matches_pattern_view(r.pattern, view)]
+    assert [rule.name for rule in rules] == ["break-glass-sign-in"]
+    at_home = region == account.home_region
+    assert rules[0].target.endswith(":break-glass-alarm" if at_home else ":event-bus/default")
+    assert f":{account.home_region}:" in rules[0].target
+
+
+def seen(case: dict[str, Any], region: str = "eu-west-1") -> Any:
+    """The event of a case as EventBridge sees it in a Region."""
+    source = f"aws.{case['detail']['eventSource'].split('.')[0]}"
+    detail = json.dumps({**case["detail"], "awsRegion": region})
+    return eventbridge._pattern_event_view({"Source": source, "DetailType": case["detail-type"], "Detail": detail})
+
+
 def fired(case: dict[str, Any], alarm: Alarm) -> list[str]:
     """The rules of the home Region that match the event of a case."""
-    event = {"Source": f"aws.{case['detail']['eventSource'].split('.')[0]}", "DetailType": case["detail-type"]}
-    view = eventbridge._pattern_event_view({**event, "Detail": json.dumps(case["detail"])})
+    view = seen(case)
     home = [r for r in alarm.rules if r.stack == alarm.topic.stack]
     assert len(home) >= 3
     return [r.name for r in home if eventbridge._matches_pattern_view(r.pattern, view)]
