@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Type = Literal[
     "identity-based policy",
@@ -23,16 +23,7 @@ Type = Literal[
     "",
 ]
 """The kinds of policies that AWS names in a message; empty where it names none."""
-TYPES: tuple[Type, ...] = (
-    "identity-based policy",
-    "resource-based policy",
-    "permissions boundary",
-    "session policy",
-    "service control policy",
-    "resource control policy",
-    "VPC endpoint policy",
-    "role trust policy",
-)
+TYPES: tuple[Type, ...] = tuple(name for name in get_args(Type) if name)
 
 
 @dataclass(frozen=True, slots=True)

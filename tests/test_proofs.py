@@ -35,21 +35,11 @@ from dutybound.mfa import SELF
 from dutybound.policy import Policy, Statement
 from dutybound.witness import Known, OwnSide, Side, Where, possible, witness
 from tests.conftest import ROOT
+from tests.test_mfa import ENROLMENT
 
 CONFIGURATIONS = [ROOT / "config", *sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())]
 CHANGING = ("write", "tagging", "permissions")
 
-ENROLMENT = {
-    "iam:CreateVirtualMFADevice",
-    "iam:EnableMFADevice",
-    "iam:GetAccountPasswordPolicy",
-    "iam:GetMFADevice",
-    "iam:GetUser",
-    "iam:ListMFADevices",
-    "iam:ListVirtualMFADevices",
-    "iam:ResyncMFADevice",
-}
-"""What is left without MFA."""
 FIRST_PASSWORD = {"company", "small-team"}
 """The examples with `first_password_change: true`; it is not for break-glass users."""
 WITHOUT_MFA: tuple[Session, ...] = ("role", "key", "no-mfa")
