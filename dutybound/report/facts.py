@@ -17,10 +17,10 @@ deny then takes the action away only if its resources are `*`. This is exact but
 that no table can: the `when` of a rule, variables in a resource (`${aws:username}`), and what other policies say
 (buckets, keys, SCPs).
 
-A rule takes in an action if it is in its set; a resource if one of `resources` matches it whole (`*`: any text, `?`: one
-character, case counts), or, where `but` is not empty, if none of `but` does. `ACCOUNT` in a pattern stands for the id
-of the account: any 12 digits. An action set with `everything` is every action of AWS, known here or not, without those
-in `actions`.
+A rule takes in an action if it is in its set; a resource if one of `resources` matches it whole (`*`: any text, `?`:
+one character, case counts), or, where `but` is not empty, if none of `but` does. `ACCOUNT` in a pattern stands for the
+id of the account: any 12 digits. An action set with `everything` is every action of AWS, known here or not, without
+those in `actions`.
 
 As JSON (`to_json`, `from_json`) a value is an object with the names of its fields, a tuple a list. A field that has the
 default of its class (`= ()`, `= ""`, `= None` …) is left out.

@@ -6,25 +6,21 @@ the judge's answer, as `who-can` gives it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from dutybound import catalog
-from dutybound.answers import words
 from dutybound.baseline import Baseline
 from dutybound.baseline import Group as GroupOf
 from dutybound.baseline import Role as RoleOf
-from dutybound.case import Given, Ground, Question, team_of
+from dutybound.case import Ground
 from dutybound.config import Configuration, DutyUse, TeamTrust
 from dutybound.diagnostic import Diagnostic, Span, Text
-from dutybound.explain import Reach, WhoCan, stop_of, who_of
-from dutybound.managed import managed_policy
+from dutybound.explain import stop_of
 from dutybound.lower import PEOPLE_BOUNDARY, account_counts
-from dutybound.nearest import speaks_of
+from dutybound.managed import managed_policy
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE
-from dutybound.policy import Condition, Origin, Policy, Statement, filled, glob
+from dutybound.policy import Condition, Origin, Policy, Statement
 from dutybound.quotas import quota
 from dutybound.read import GROUPS_PER_USER, Reading
 from dutybound.report.becoming import becoming
@@ -33,7 +29,6 @@ from dutybound.report.facts import (
     Account,
     Action,
     ActionSet,
-    Becoming,
     BreakGlass,
     Change,
     Control,
