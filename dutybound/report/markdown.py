@@ -104,8 +104,8 @@ class _Page:
             counted(sum(role.of == "role" for role in facts.roles), "role"),
             counted(len(facts.break_glass.users), "break-glass user"),
         ]
-        yield f"{', '.join(counts)}. {counted(len(facts.findings), 'finding')}, "
-        yield f"{counted(len(facts.waivers), 'waiver')}. {escaped(facts.mfa)}."
+        counts += [counted(len(facts.findings), "finding"), counted(len(facts.waivers), "waiver")]
+        yield f"{', '.join(counts)}. {escaped(facts.mfa)}."
         yield ""
         rows = [
             (escaped(a.environment or "-"), a.id or "-", a.region, *map(str, (a.groups, a.users, a.roles, a.policies)))
@@ -180,7 +180,7 @@ class _Page:
             for person in self.facts.people
         ]
         head = ("person", "name", "teams", "roles to take", "tags", "boundary", "last change")
-        kept = [at for at in range(len(head)) if at < 3 or any(row[at] for row in rows)]
+        kept = [at for at in range(len(head)) if at in (0, 2) or any(row[at] for row in rows)]
         lines = table([head[at] for at in kept], ([row[at] for at in kept] for row in rows))
         yield from [*lines, ""] if lines else []
 

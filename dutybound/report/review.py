@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dutybound.report.facts import Facts, Held, Holder, Membership
+from dutybound.report.facts import LEVELS, Facts, Held, Holder, Level, Membership
 from dutybound.report.levels import Levels, newest
 from dutybound.report.text import csv_text
 
@@ -17,7 +17,7 @@ COLUMNS = (
     "duty",
     "what it does",
     "parameters",
-    "highest level",
+    "levels",
     "teams",
     "purpose",
     "until",
@@ -61,7 +61,7 @@ def _rows(facts: Facts) -> Iterator[tuple[str, ...]]:
                     name,
                     duties[name].summary,
                     _parameters(one for _, _, one in ways),
-                    next((level for _, h, o in ways for level in levels.of(h, o)), ""),
+                    _levels(levels.of(holder, one) for _, holder, one in ways),
                     "; ".join(team.name for team in of),
                     "; ".join(dict.fromkeys(team.purpose for team in of)),
                     max(ends) if all(ends) else "",
@@ -83,7 +83,7 @@ def _rows(facts: Facts) -> Iterator[tuple[str, ...]]:
                 "break-glass",
                 "Do anything, in emergencies",
                 "",
-                "permissions",
+                "permissions, tagging, write, read, list",
                 "",
                 "The way in when everything else fails",
                 "",
@@ -94,6 +94,12 @@ def _rows(facts: Facts) -> Iterator[tuple[str, ...]]:
                 changed.author if changed else "",
                 changed.commit if changed else "",
             )
+
+
+def _levels(counts: Iterator[dict[Level, int]]) -> str:
+    """The levels that somebody has, the highest first; a duty that allows all actions has all of them."""
+    found = {level for one in counts for level in (LEVELS if 0 in one.values() else one)}
+    return ", ".join(level for level in reversed(LEVELS) if level in found)
 
 
 def _parameters(ways: Iterator[Held]) -> str:
