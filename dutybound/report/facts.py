@@ -193,8 +193,8 @@ class Denied:
 class Service:
     """What a holder can do in one service: how many actions of each level, in the order of `LEVELS`.
 
-    What is denied without a condition wherever it is allowed (`Rule.covers`) is taken off. `everywhere`: some of it is on
-    every resource.
+    What is denied without a condition wherever it is allowed (`Rule.covers`) is taken off. `everywhere`: some of it is
+    on every resource.
     """
 
     prefix: str

@@ -6,6 +6,7 @@ the judge's answer, as `who-can` gives it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ from dutybound.explain import stop_of
 from dutybound.lower import PEOPLE_BOUNDARY, account_counts
 from dutybound.managed import managed_policy
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE
-from dutybound.policy import Condition, Origin, Policy, Statement
+from dutybound.policy import Condition, Origin, Policy, Statement, glob
 from dutybound.quotas import quota
 from dutybound.read import GROUPS_PER_USER, Reading
 from dutybound.report.becoming import becoming
@@ -188,9 +189,7 @@ class _Gathering:
         for merged in self._merged(at, group, bounds):
             statement = merged.statement
             if statement.effect == "Deny":
-                denied = self._denied(at, statement)
-                if denied is not None:
-                    denies.append(denied)
+                denies += (d for part in self._parted(at, statement) if (d := self._denied(at, part)) is not None)
                 continue
             number = self.rule(at, statement)
             allowed[number] = self.rules[number]
@@ -256,6 +255,23 @@ class _Gathering:
             return -1
         wanted = origin.granted.order
         return next((at for at, grant in enumerate(duty.grants) if _order(grant.span) == wanted), -1)
+
+    def _parted(self, at: int, statement: Statement) -> Iterator[Statement]:
+        """A deny in two: the actions that it denies on everything that they can be about, on `*`, and the rest."""
+        if not statement.actions or not statement.resources or "*" in statement.resources:
+            yield statement
+            return
+        fits = [glob(plain(resource, self.grounds[at].partition)).fullmatch for resource in statement.resources]
+        partition = self.grounds[at].partition
+        whole = {
+            action
+            for action in catalog.spoken_of(statement)
+            if (names := _formats(action, partition)) and all(any(fit(name) for fit in fits) for name in names)
+        }
+        if rest := catalog.spoken_of(statement) - whole:
+            yield replace(statement, actions=tuple(sorted(map(str, rest)))) if whole else statement
+        if whole:
+            yield replace(statement, actions=tuple(sorted(map(str, whole))), resources=("*",))
 
     def _denied(self, at: int, statement: Statement) -> Denied | None:
         """A deny in words; None for one that stops nobody who uses MFA."""
@@ -474,6 +490,19 @@ def _findings(found: Mapping[str | None, Iterable[Diagnostic]]) -> Iterator[Find
     for d, environments in sorted(where.items(), key=lambda pair: pair[0].order):
         some = tuple(environments) if len(environments) < len(found) else ()
         yield Finding(d.name, d.severity, d.message, place(d.span), d.hint, some)
+
+
+def _formats(action: catalog.Action, partition: str) -> list[str]:
+    """The names, with any text for what varies, that the resources of an action have in its own account."""
+    known = catalog.service(action.service).types
+    own = {"Partition": partition, "Account": ACCOUNT}
+    formats = [known[name].arn if name in known else "" for name in action.types]
+    return [_VARIABLE.sub(lambda found: own.get(found[1], _ANY), text) for text in formats]
+
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_ANY = "\ue002"
+"""What only a star matches: no name holds it."""
 
 
 def _spares_mfa(condition: Condition) -> bool:
