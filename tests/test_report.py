@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import io
@@ -48,13 +49,14 @@ def gathered(path: Path, history: History | None = None) -> Facts:
     baselines = {name: one.value for name, one in made.items() if one.value is not None}
     assert len(baselines) == len(made), made
     found = {name: one.diagnostics for name, one in made.items()}
-    return facts(reading.value, baselines, found, history or NoHistory(), path.name, "2026-11-25", "")
+    return facts(reading.value, baselines, found, history or NoHistory(), path.as_posix(), "2026-11-25", "")
 
 
 @cache
 def example(name: str) -> Facts:
-    """The facts of a configuration of the repository."""
-    return gathered(ROOT / name)
+    """The facts of a configuration of the repository, with places as somebody at its top sees them."""
+    with contextlib.chdir(ROOT):
+        return gathered(Path(name))
 
 
 def whole(folder: Path, text: str) -> Path:
@@ -132,7 +134,7 @@ roles:
     found = gathered(whole(tmp_path / "c", text))
     (team,) = (b for b in found.becoming if b.kind == "team")
     assert team == Becoming(0, "team", "operators", "operator", people=("ann",), at=team.at)
-    assert team.at.endswith(":20")
+    assert team.at.endswith(":19")
 
 
 def test_boundaries_grant_nothing() -> None:
@@ -370,6 +372,13 @@ def test_the_command(tmp_path: Path) -> None:
     assert "unknown-environment" in wrong.stderr
     pages = run("report", "config", f"--docs={tmp_path / 'd'}")
     assert (pages.returncode, pages.stdout) == (0, f"{tmp_path / 'd'}: 13 pages\n")
+
+
+def test_pages_do_not_go_into_a_configuration(tmp_path: Path) -> None:
+    """`report --docs config` means PATH, and says so."""
+    found = run("report", "--docs", str(whole(tmp_path / "c", TEAMS)))
+    assert (found.returncode, [path.name for path in (tmp_path / "c").iterdir()]) == (2, ["acme.yaml"])
+    assert "holds a configuration; write PATH before --docs" in found.stderr
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
