@@ -108,7 +108,7 @@ class _Page:
         yield f"{', '.join(counts)}. {escaped(facts.mfa)}."
         yield ""
         rows = [
-            (escaped(a.environment or "-"), a.id or "-", a.region, *map(str, (a.groups, a.users, a.roles, a.policies)))
+            (escaped(a.environment) or "-", a.id or "-", a.region, *map(str, (a.groups, a.users, a.roles, a.policies)))
             for a in facts.accounts
         ]
         yield from (
