@@ -222,7 +222,7 @@ def no_whole_service(_baseline: Baseline, account: Account) -> Judged:
     """Security Hub User Guide, IAM.21: `service:*`, or all but what NotAction names."""
 
     def whole(statement: Statement) -> bool:
-        named = any(not action.partition(":")[2].strip("*") for action in statement.actions)
+        named = any(not action.partition(":")[2].strip("*?") for action in statement.actions)
         return statement.effect == "Allow" and (named or bool(statement.not_actions))
 
     return _no_statement(account, whole, "allows every action of a service")
@@ -384,7 +384,7 @@ def _at(span: Span | None) -> str:
 
 def _users(account: Account) -> str:
     stacks = sorted({user.stack for user in account.users})
-    return f"{len(account.users)} users (in {' and '.join(stacks)})"
+    return f"{len(account.users)} user{'s' * (len(account.users) != 1)} (in {' and '.join(stacks)})"
 
 
 FUNCTIONS: dict[str, Callable[[Baseline, Account], Judged]] = {
@@ -414,7 +414,7 @@ FUNCTIONS: dict[str, Callable[[Baseline, Account], Judged]] = {
 
 WIDTH = 100
 _COLOURS: dict[State, str] = {"met": "32", "not met": "31", "not ours": "33"}
-_SCOPE = "Judged is what this configuration puts into the account; what else is in it, Dutybound does not see."
+_SCOPE = "Judged is what this configuration puts into an account. What else is there, Dutybound does not see."
 
 
 def text(outcomes: Sequence[Outcome], paint: bool = False) -> str:
