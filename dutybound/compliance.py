@@ -231,10 +231,11 @@ def no_whole_service(_baseline: Baseline, account: Account) -> Judged:
 def no_decrypting_everything(_baseline: Baseline, account: Account) -> Judged:
     """Security Hub User Guide, KMS.1: decryption on every key, whatever the conditions.
 
-    The judge is asked about a key that no policy can mean by name.
+    The judge is asked about a key and a Region that no policy can mean by name: all keys of one Region are not every
+    key, as the guide has it.
     """
     account_id = account.id or ACCOUNT_ID
-    key = f"arn:aws:kms:{account.home_region}:{account_id}:key/00000000-0000-0000-0000-000000000000"
+    key = f"arn:aws:kms:xx-other-1:{account_id}:key/00000000-0000-0000-0000-000000000000"
     requests = [Request("", f"kms:{name}", key, {}) for name in ("Decrypt", "ReEncryptFrom")]
 
     def decrypts(statement: Statement) -> bool:
