@@ -134,8 +134,11 @@ def _read() -> Any:
 _MOST = 6
 """Lines of one kind that are shown of a control that is not met."""
 _WITHOUT_MFA: dict[Session, str] = {"no-mfa": "without MFA", "key": "with an access key alone"}
-_ENROLMENT = frozenset({*SEE_RULES, *ENROL, *MAKE_DEVICE, "sts:GetCallerIdentity", "sts:GetSessionToken"})
-"""What may be left without MFA: enrolment, and asking AWS for a session with it."""
+_LEFT: dict[Session, frozenset[str]] = {
+    "no-mfa": frozenset({*SEE_RULES, *ENROL, *MAKE_DEVICE}),
+    "key": frozenset({"iam:ListMFADevices", "sts:GetCallerIdentity", "sts:GetSessionToken"}),
+}
+"""What may be left without MFA: enrolment; with a key alone, asking AWS for a session with it."""
 
 
 def console_mfa(baseline: Baseline, account: Account) -> Judged:
@@ -163,11 +166,11 @@ def _beyond_enrolment(caller: Caller, session: Session, region: str) -> str:
     # Some services are said not to send aws:ViaAWSService.
     for known in (caller.known(session), {**caller.known(session), "aws:ViaAWSService": None}):
         for action in sorted(possible(caller.policies, known, where), key=str):
-            enrols = str(action) in _ENROLMENT
-            if enrols and "user" not in action.types:
+            left = str(action) in _LEFT[session]
+            if left and "user" not in action.types:
                 continue
-            if witness(side, action, known, where, but=oneself if enrols else None) is not None:
-                return f"{action}{' for others' if enrols else ''}"
+            if witness(side, action, known, where, but=oneself if left else None) is not None:
+                return f"{action}{' for others' if left else ''}"
     return ""
 
 

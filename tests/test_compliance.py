@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from dutybound import compliance as module
 from dutybound.baseline import Account, Baseline
 from dutybound.cli import cli
-from dutybound.compiler import compile_text
+from dutybound.compiler import compile_everywhere, compile_text
 from dutybound.compliance import BENCHMARKS, FUNCTIONS, STATES, Outcome, compliance, controls
 from dutybound.diagnostic import render_all
 from dutybound.mfa import SELF
@@ -30,6 +30,7 @@ BASE: dict[str, Any] = {
     "teams": {"developers": {"purpose": "Build", "members": ["john"], "duties": ["view-metrics"]}},
 }
 ENTRIES: list[dict[str, Any]] = yaml.safe_load((CASES / "compliance.yaml").read_text(encoding="utf-8"))
+EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
 BY_CONSTRUCTION = {"groups-only", "no-inline-decrypting", "no-keys-at-setup"}
 """What a baseline cannot say otherwise; `test_templates_hold_what_is_met_by_construction` looks at the templates."""
 
@@ -69,6 +70,14 @@ def _enrolment_for_others(account: Account) -> Account:
     return _statements(account, change)
 
 
+def _enrolment_with_a_key(account: Account) -> Account:
+    def change(_name: str, statement: Statement) -> Statement:
+        spared = (*statement.not_actions, "iam:EnableMFADevice")
+        return replace(statement, not_actions=spared) if statement.sid == "DenyLongTermKeys" else statement
+
+    return _statements(account, change)
+
+
 def _without_rights(account: Account) -> Account:
     return replace(account, groups=tuple(replace(group, managed=()) for group in account.groups))
 
@@ -87,6 +96,7 @@ CHANGES: dict[str, Callable[[Account], Account]] = {
     "all actions": _in_the_team(actions=("*",), resources=("*",)),
     "all but": _in_the_team(actions=(), not_actions=("iam:*",)),
     "break-glass without rights": _without_rights,
+    "enrolment with a key": _enrolment_with_a_key,
     "enrolment for others": _enrolment_for_others,
     "no deny of MFA": lambda account: _statements(account, lambda _, s: None if s.effect == "Deny" else s),
     "open topic": _topic(),
@@ -179,6 +189,15 @@ def test_several_accounts_are_as_good_as_the_worst() -> None:
     found = outcome(replace(baseline, accounts=(one, lax)), "no-own-full-rights")
     assert found.state == "not met"
     assert [line.partition(":")[0] for line in found.where] == ["111122223333", "444455556666"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_keep_to_the_best_practices(path: Path) -> None:
+    """In every environment; the password policy alone is left open where an example names none."""
+    for checked in compile_everywhere(path).values():
+        assert checked.value is not None
+        found = {o.control.id for o in compliance(checked.value, ["fsbp"]) if o.state == "not met"}
+        assert found <= {"IAM.7"}
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
