@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -81,9 +82,8 @@ def test_a_sign_in_is_seen_wherever_it_lands(region: str, name: str) -> None:
     account = account_with()
     assert account.alarm is not None
     here = {stack.name for stack in account.stacks if stack.region == region}
-    view = seen(
-        next(case for case in EVENTS if "Console Sign" in case["detail-type"] and case["fires"] == [name]), region
-    )
+    signing_in = (case for case in EVENTS if case["detail"]["eventName"] == "ConsoleLogin")
+    view = seen(next(case for case in signing_in if case["fires"] == [name]), region)
     rules = [r for r in account.alarm.rules if r.stack in here and eventbridge._matches_pattern_view(r.pattern, view)]
     assert [rule.name for rule in rules] == [name]
     at_home = region == account.home_region
@@ -143,7 +143,6 @@ UNHEARD = {
     "iam:CreateServiceLinkedRole": "for AWS's own path",
     "iam:PassRole": "not a call: asked for beside one that uses the role",
     "secretsmanager:CreateSecret": "there is a secret of this name; to delete it is heard",
-    "secretsmanager:ValidateResourcePolicy": "looks at a policy and sets none",
     "sns:CreateTopic": "there is a topic of this name; to delete it is heard",
 }
 """Changing actions that may pass without a mail, and why."""
@@ -168,11 +167,8 @@ def all_of(account: Account) -> Iterator[Guarded]:
     """What is guarded, with the sealed passwords, and names where the proof has patterns."""
     names = {"user": "break-glass-1", "group": "break-glass", "policy": "break-glass-mfa", "role": "break-glass"}
     for thing in guarded(account):
-        yield (
-            Guarded(thing.service, thing.type, f"{thing.arn[:-1]}{names[thing.type]}", thing.actions)
-            if (thing.arn.endswith("/break-glass/*"))
-            else thing
-        )
+        pattern = thing.arn.endswith("/break-glass/*")
+        yield replace(thing, arn=f"{thing.arn[:-1]}{names[thing.type]}") if pattern else thing
     for secret in account.secrets:
         arn = f"arn:aws:secretsmanager:{account.home_region}:{ACCOUNT_ID}:secret:{secret.name}-a1B2c3"
         yield Guarded("secretsmanager", "Secret", arn)
@@ -198,9 +194,8 @@ def named(thing: Guarded, parameter: str) -> list[Any]:
 def calls(thing: Guarded, action: Action) -> Iterator[dict[str, Any]]:
     """The events of an action on a thing, one for each way to name it."""
     model = service(thing.service)
-    members = (
-        set(model.operation_model(action.name).input_shape.members) if action.name in model.operation_names else ()
-    )
+    known = action.name in model.operation_names
+    members = set(model.operation_model(action.name).input_shape.members) if known else ()
     own = {"policy": {"policyArn"}}.get(thing.type, {f"{thing.type}Name"})
     for parameter in sorted(f"{m[0].lower()}{m[1:]}" for m in members):
         for value in named(thing, parameter) if parameter in NAMING.get(thing.service, own) else ():
