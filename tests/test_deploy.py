@@ -124,8 +124,8 @@ def test_addresses_are_asked_before_they_get_alarms(site: Site) -> None:
     assert [sns.get_topic_attributes(TopicArn=arn)["Attributes"]["SubscriptionsConfirmed"] for arn in topics] == ["0"]
 
 
-def test_a_break_glass_sign_in_rings_from_every_region(site: Site) -> None:
-    """A queue listens beside the mail addresses; the sign-in of somebody else rings nothing."""
+def test_a_sign_in_rings_from_every_region(site: Site) -> None:
+    """A queue listens beside the mail addresses: a break-glass user and the root user ring, somebody else does not."""
     sqs, sns = site.emulator.client("sqs"), site.emulator.client("sns")
     arn = f"arn:aws:sqs:{site.emulator.region}:{site.emulator.account}:listener"
     listening = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
@@ -135,17 +135,23 @@ def test_a_break_glass_sign_in_rings_from_every_region(site: Site) -> None:
     subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
     try:
         for region in sorted({stack.region for stack in site.account().stacks}):
-            for name in ("break-glass-1", "bob"):
-                _sign_in(site.emulator.client("events", region), name)
+            for who in ({"type": "IAMUser", "userName": "break-glass-1"}, {"type": "Root"}, BOB):
+                _sign_in(site.emulator.client("events", region), who)
             messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-            assert ["break-glass-1" in message["Body"] for message in messages] == [True], region
+            bodies = [message["Body"] for message in messages]
+            assert [sum(who in body for body in bodies) for who in ("break-glass-1", "Root", "bob")] == [1, 1, 0], (
+                region
+            )
             sqs.purge_queue(QueueUrl=queue)
     finally:
         sns.unsubscribe(SubscriptionArn=subscription)
 
 
-def _sign_in(events: Any, name: str) -> None:
-    detail = {"eventSource": "signin.amazonaws.com", "userIdentity": {"type": "IAMUser", "userName": name}}
+BOB = {"type": "IAMUser", "userName": "bob"}
+
+
+def _sign_in(events: Any, who: dict[str, str]) -> None:
+    detail = {"eventSource": "signin.amazonaws.com", "eventType": "AwsConsoleSignIn", "userIdentity": who}
     entry = {"Source": "test", "DetailType": "AWS Console Sign In via CloudTrail", "Detail": json.dumps(detail)}
     assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
 
