@@ -128,6 +128,8 @@ def test_patterns_of_every_kind_are_taken() -> None:
         assert eventbridge._event_pattern_error(rule.pattern) is None
     names = [r.name for r in EVERYTHING.rules if r.stack != EVERYTHING.topic.stack]
     assert set(names) == EVERYWHERE
+    told = (ROOT / "docs" / "break-glass.md").read_text(encoding="utf-8")
+    assert all(f"\n| `{rule.name}` | " in told for rule in EVERYTHING.rules)
 
 
 # --- whoever changes any of it is heard ------------------------------------------------------------------------------
