@@ -140,7 +140,8 @@ def test_user_is_the_default() -> None:
     assert plain.secrets == ()
     assert plain.alarm is not None
     assert plain.alarm.drill is None
-    assert "break-glass-password" not in {r.name for r in plain.alarm.rules}
+    names = {"break-glass-call", "break-glass-root", "break-glass-sign-in", "break-glass-tampering"}
+    assert {r.name for r in plain.alarm.rules} == names
 
 
 # --- sealed passwords -------------------------------------------------------------------------------------------------
