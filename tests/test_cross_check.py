@@ -346,8 +346,8 @@ This page is written by `pytest --rewrite`, and a test fails while it is not tru
 PROPERTIES = """A condition is judged in an allow and in a deny. Beside the cases hypothesis holds the judge to what
 must be true of any policy: default deny, deny wins, order and duplicates do not matter, a boundary only narrows."""
 ENGINES: dict[Engine, str] = {"ministack": f"ministack {MINISTACK}", "plugin": "with demo/emulator.py"}
-EMULATOR = """The emulator of `make demo` evaluates policies by itself. Every case that it can be asked is put to it, told
-the keys of the request: as it comes, and with what `demo/emulator.py` changes. A condition counts twice. Random
+EMULATOR = """The emulator of `make demo` evaluates policies by itself. Every case that it can be asked is put to it,
+told the keys of the request: as it comes, and with what `demo/emulator.py` changes. A condition counts twice. Random
 requests over policies of what both know are decided alike. What differs is listed in
 [cross-check.yaml](../tests/cases/cross-check.yaml), and a test holds that list to be complete and true:"""
 UNKNOWN = """Where AWS documents no outcome the emulator gives one all the same, and we say *unknown*. In all else we go
