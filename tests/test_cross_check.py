@@ -6,6 +6,9 @@ What differs from the emulator stands in tests/cases/cross-check.yaml with the r
 from __future__ import annotations
 
 import functools
+import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +21,6 @@ from hypothesis import strategies as st
 from ministack.core import iam_evaluator as emulator
 
 from demo import MINISTACK
-from demo.emulator import Refused, _install_variables
 from dutybound.policy import VERSION
 from dutybound.principals import caller
 from dutybound.simulate import BadLine, request
@@ -122,22 +124,36 @@ Engine = Literal["ministack", "plugin"]
 @functools.cache
 def compared(engine: Engine) -> dict[str, bool]:
     """Every case that an engine can be asked about, and whether it decides as we do."""
-    found = {}
+    if engine == "plugin":
+        words = [sys.executable, "-c", "from tests.test_cross_check import print_plugged; print_plugged()"]
+        made = subprocess.run(words, cwd=ROOT, capture_output=True, check=True)
+        found: dict[str, bool] = json.loads(made.stdout)
+        return found
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(emulator, "_resolve_condition_key", _key)
-        if engine == "plugin":
-            for name in ("_first_match", "_conditions_met"):
-                patch.setattr(emulator, name, getattr(emulator, name))  # to be put back
-            _install_variables()
-        for name, line in lines().items():
-            decision = ours(line)
-            try:
-                other = emulated(line)
-            except Refused:
-                continue  # the plugin says that it cannot
-            if decision is not None and other is not None:
-                found[name] = other == decision
-    return found
+        return dict(_compared(emulated))
+
+
+def print_plugged() -> None:
+    """Compare with the plugin, in a process of its own: it loads all of ministack, with its threads and its logging."""
+    from demo.emulator import Refused, _install_variables
+
+    def plugged(line: Line) -> str | None:
+        try:
+            return emulated(line)
+        except Refused:
+            return None  # the plugin says that it cannot
+
+    emulator._resolve_condition_key = _key
+    _install_variables()
+    print(json.dumps(dict(_compared(plugged))))
+
+
+def _compared(answer: Callable[[Line], str | None]) -> Iterator[tuple[str, bool]]:
+    for name, line in lines().items():
+        decision, other = ours(line), answer(line)
+        if decision is not None and other is not None:
+            yield name, other == decision
 
 
 def listed_differences() -> list[dict[str, Any]]:
