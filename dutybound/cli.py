@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dutybound.baseline import Baseline
     from dutybound.callers import Session
     from dutybound.case import Question
+    from dutybound.compliance import Benchmark
     from dutybound.diagnostic import Diagnostic
     from dutybound.report.facts import Facts
     from dutybound.report.history import History
@@ -561,6 +562,36 @@ def list_access(who: str, path: Path, environment: str | None, **asked: Any) -> 
     except WrongQuestion as error:
         raise click.UsageError(str(error)) from None
     click.echo(answers.access_json(found) if asked["form"] == "json" else answers.access_text(found))
+
+
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--environment", help="The environment of the account at hand, if the configuration names any.")
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    type=click.Choice(["cis-7", "cis-5", "fsbp"]),
+    default=("cis-7", "fsbp"),
+    show_default=True,
+    help="CIS AWS Foundations 7.0.0 or 5.0.0, or AWS Foundational Security Best Practices; again for more.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+def compliance(path: Path, environment: str | None, benchmarks: tuple[Benchmark, ...], form: str) -> None:
+    """List the identity controls of CIS and AWS, each as met, not met or not ours, and where.
+
+    'not ours' is what the configuration of PATH cannot make so, with who has to do what. Exits with 0 if no control is
+    'not met', else with 1.
+    """
+    from dutybound import compliance
+
+    outcomes = compliance.compliance(_baseline(path, environment), dict.fromkeys(benchmarks))
+    if form == "text":
+        click.echo(compliance.text(outcomes, _colour(sys.stdout)))
+    else:
+        click.echo(compliance.markdown(outcomes) if form == "markdown" else compliance.as_json(outcomes))
+    if any(outcome.state == "not met" for outcome in outcomes):
+        raise SystemExit(FINDINGS)
 
 
 def _question(who: str, action: str, resource: str, asked: Mapping[str, Any]) -> Question:
