@@ -407,12 +407,22 @@ def test_the_command(tmp_path: Path) -> None:
 def test_controls_stand_as_in_the_worst_environment(tmp_path: Path) -> None:
     """What one environment does not meet is not met; asked for alone, since it takes long."""
     text = """teams:
-  one: {purpose: One, members: [ann], duties: [view-metrics], in: {production: [administer]}}
-  two: {purpose: Two, members: [bob], in: {development: [view-logs: {log_groups: ["/a/*"]}]}}
+  one: {purpose: One, members: [ann], in: {development: [view-metrics]}}
+roles:
+  support: {purpose: Support, trusts: {team: one}, duties: [ask-support], in: [production]}
+duties:
+  ask-support:
+    summary: Talk to AWS
+    grants: [{managed: AWSSupportAccess, why: Benchmarks look for it}]
+    expect:
+      - allow: support:CreateCase
+      - deny: iam:CreateUser on arn:aws:iam::111122223333:user/x
+waivers:
+  - {finding: broad-managed-policy, for: duty ask-support, reason: It is named, until: "2030-01-01"}
 """
     made = compile_reading(read_path(whole(tmp_path / "c", text)))
     baselines = {name: one.value for name, one in made.items() if one.value is not None}
-    assert set(baselines) == {"development", "production"}
+    assert set(baselines) == {"development", "production"}, made
     both = {(c.benchmark, c.id): c.state for c in controls(baselines)}
     alone = [{(c.benchmark, c.id): c.state for c in controls({name: one})} for name, one in baselines.items()]
     assert alone[0] != alone[1]
