@@ -47,9 +47,7 @@ def cleartext_errors(source: Source, text: str) -> Iterator[Diagnostic]:
             if _is_secret(found):
                 span = Span(covered, number, found.start() + 1, len(found[0]))
                 message = f"the file holds {_SAYS[found.lastgroup or '']}, for everybody who can read it to use"
-                yield Diagnostic(
-                    "cleartext-secret", message, span, "take it out and make it worthless: delete it in AWS"
-                )
+                yield Diagnostic("cleartext-secret", message, span, "take it out, and delete it where it was made")
 
 
 def _is_secret(found: re.Match[str]) -> bool:
