@@ -8,7 +8,7 @@ is on its page in docs/diagnostics; its name stands in `config.FindingName` too,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dutybound.asked import Finding, Scope
@@ -44,10 +44,11 @@ from dutybound.waiver import Held
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What rules look at: the configuration as it was read, and the account that came of it."""
+    """What rules look at: the configuration as it was read, and the account that came of it with its own policies."""
 
     reading: Reading
     account: Account
+    policies: Mapping[str, Policy]
 
     @property
     def configuration(self) -> Configuration:
@@ -103,7 +104,7 @@ def rule(name: str, severity: Severity) -> Callable[[Check], Check]:
 def findings(reading: Reading, baseline: Baseline) -> Iterator[Held]:
     """What all rules find in a configuration and its baseline, accepted or not."""
     for account in baseline.accounts:
-        whole = Whole(reading, account)
+        whole = Whole(reading, account, {policy.name: policy.policy for policy in account.policies})
         for one in RULES:
             yield from one.findings(whole)
 
@@ -205,7 +206,7 @@ def unreviewed_code(whole: Whole) -> Iterator[Hit]:
     roles = {role.name: role for role in whole.account.roles}
     for name, entry in sorted(whole.configuration.roles.items()):
         open_to = _unreviewed(entry.trusts)
-        if open_to is not None and name in roles and (grave := _grave(_allowed(whole.account, roles[str(name)]))):
+        if open_to is not None and name in roles and (grave := _grave(_allowed(whole, roles[str(name)]))):
             message = f"role {quoted(name)} has {_some(grave)}, and is open to {open_to}"
             hint = "trust an environment or a protected branch, and give this a role that only looks"
             yield Hit(f"role {name}", message, name.span, hint)
@@ -236,7 +237,7 @@ def too_many_administrators(whole: Whole) -> Iterator[Hit]:
     most = whole.configuration.guardrails.administrators
     if len(people) > most:
         at = next((g.span for g in whole.account.groups if g.name in groups and g.span), None)
-        message = f"{len(people)} people have all rights ({_some(people)}); at most {most} are meant to"
+        message = f"{len(people)} people have all rights ({_some(people)}); at most {most} are meant to have them"
         hint = f"give some of them narrower duties, or write 'guardrails: {{administrators: {len(people)}}}'"
         yield Hit("organization", message, at, hint)
 
@@ -257,7 +258,7 @@ def long_session(whole: Whole) -> Iterator[Hit]:
         if entry is None or role.session_seconds <= LONG_GIVING_SESSION or isinstance(entry.trusts, ServiceTrust):
             continue
         gives = ADMINISTRATOR in role.managed or any(
-            action.level == "permissions" for s in _allowed(whole.account, role) for action in spoken_of(s)
+            action.level == "permissions" for s in _allowed(whole, role) for action in spoken_of(s)
         )
         most = LONG_GIVING_SESSION if gives else LONG_SESSION
         if role.session_seconds > most:
@@ -279,17 +280,17 @@ def long_lived_keys(whole: Whole) -> Iterator[Hit]:
         yield Hit("organization", message, mfa.span, hint)
     for kind, holders in (("team", whole.account.groups), ("role", whole.account.roles)):
         for holder in holders:
-            for duty, at in sorted(_making_keys(whole.account, holder).items()):
+            for duty, at in sorted(_making_keys(whole, holder).items()):
                 name = holder.name.partition(".")[0]
                 message = f"{kind} {quoted(name)}: duty {quoted(duty)} makes access keys, which never end by themselves"
                 yield Hit(f"{kind} {name}", message, at, hint)
 
 
-def _making_keys(account: Account, holder: Group | Role) -> dict[str, Span | None]:
+def _making_keys(whole: Whole, holder: Group | Role) -> dict[str, Span | None]:
     """The duties of a holder that may make access keys, and where each is given."""
     found: dict[str, Span | None] = {}
-    for statement in _own(account, holder):
-        if statement.effect == "Allow" and any(_names(pattern, "iam:CreateAccessKey") for pattern in statement.actions):
+    for statement in _allowed(whole, holder, of_aws=False):
+        if any(_names(pattern, "iam:CreateAccessKey") for pattern in statement.actions):
             found |= {o.duty: o.asked for o in statement.origins if o.asked is not None and o.granted is not None}
     return found
 
@@ -408,16 +409,11 @@ def _allows(use: DutyUse, duty: Duty, grants: Iterable[Grant], scope: Scope) -> 
     return list(duty_access(use, duty.model_copy(update={"grants": tuple(grants)}), [], scope).statements)
 
 
-def _own(account: Account, holder: Group | Role) -> Iterator[Statement]:
-    """The statements of a holder's own policies, without those of AWS."""
-    policies = {policy.name: policy.policy for policy in account.policies}
-    return (s for name in holder.policies for s in policies[name].statements)
-
-
-def _allowed(account: Account, holder: Group | Role) -> list[Statement]:
-    """Every statement of a holder that allows something."""
-    of_aws: list[Policy] = [managed_policy(id_).policy for id_ in holder.managed]
-    return [s for s in (*_own(account, holder), *(s for p in of_aws for s in p.statements)) if s.effect == "Allow"]
+def _allowed(whole: Whole, holder: Group | Role, of_aws: bool = True) -> Iterator[Statement]:
+    """Every statement of a holder that allows something; with those of AWS's managed policies, unless told not to."""
+    policies = [whole.policies[name] for name in holder.policies]
+    policies += [managed_policy(id_).policy for id_ in holder.managed if of_aws]
+    return (s for policy in policies for s in policy.statements if s.effect == "Allow")
 
 
 def _grave(statements: Iterable[Statement]) -> list[str]:
