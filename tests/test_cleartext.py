@@ -49,6 +49,19 @@ def test_nothing_repeats_a_secret(secret: str, around: str) -> None:
         assert secret not in shown
 
 
+def test_a_private_key_on_one_line() -> None:
+    """Its body stands behind the words by which it is known, and is covered too."""
+    (found,) = compile_text(BASE + 'x: "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBg\\n"\n').diagnostics
+    assert found.name == "cleartext-secret"
+    assert "MIIE" not in diagnostic.render_all([found])
+
+
+@pytest.mark.parametrize("around", ["{}", "'{}'", "aws_secret_access_key={}", "key: {} # old", "[{}, x]", "x:{};"])
+def test_where_a_secret_can_stand(around: str) -> None:
+    """As a value, in a comment, behind an equals sign."""
+    assert len(found_in(around.format("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))) == 1
+
+
 def test_most_secret_access_keys_are_known() -> None:
     """They have no prefix: of random ones, at most one in fifty is missed."""
     chance = random.Random(7)  # noqa: S311
