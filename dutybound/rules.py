@@ -21,8 +21,6 @@ from dutybound.config import (
     Configuration,
     Duty,
     DutyUse,
-    GithubTrust,
-    GitlabTrust,
     Grant,
     LevelGrant,
     OidcTrust,
@@ -35,6 +33,7 @@ from dutybound.config import (
 from dutybound.diagnostic import Severity, Span, Text, quoted
 from dutybound.escalate import ADMINISTRATOR
 from dutybound.grant import LOOKING, duty_access, example_use
+from dutybound.issuer import identities
 from dutybound.lower import scope_of
 from dutybound.managed import managed_policy
 from dutybound.policy import Policy, Statement, glob
@@ -214,18 +213,23 @@ def unreviewed_code(whole: Whole) -> Iterator[Hit]:
 
 def _unreviewed(trusts: Trust) -> str | None:
     """Whose code takes a role without anybody's review; None if only somebody's."""
-    match trusts:
-        case GithubTrust(github=flow):
-            if flow.pull_request:
-                return "pull requests"
-            branch, tag = flow.branch, flow.tag
-        case GitlabTrust(gitlab=pipeline):
-            branch, tag = pipeline.branch, pipeline.tag
-        case _:
-            return None
-    if branch is not None and not branch.strip("*?"):
-        return "every branch"
-    return "every tag" if tag is not None and not tag.strip("*?") else None
+    taken = identities(trusts)
+    found = (_UNREVIEWED.fullmatch(subject) for subject in taken.subjects) if taken is not None else ()
+    return next((_ANYBODYS[match["github"] or match["gitlab"]] for match in found if match is not None), None)
+
+
+_UNREVIEWED = re.compile(
+    r"repo:[^:]*:(?:ref:refs/)?(?P<github>pull_request|(?:heads|tags)(?=/[*?]+$))(?:/[*?]+)?"
+    r"|project_path:[^:]*:ref_type:(?P<gitlab>branch|tag):ref:[*?]+"
+)
+_ANYBODYS = {
+    "pull_request": "pull requests",
+    "heads": "every branch",
+    "branch": "every branch",
+    "tags": "every tag",
+    "tag": "every tag",
+}
+"""What a subject of GitHub or GitLab says of the job, where anybody's change can have it."""
 
 
 @rule("too-many-administrators", "error")
