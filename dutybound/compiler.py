@@ -71,7 +71,7 @@ def promises(path: Path, environment: str | None = None, today: date | None = No
 
 def findings(path: Path, environment: str | None = None, today: date | None = None) -> dict[str | None, list[Settled]]:
     """Everything that a waiver can accept, for one environment or for each: what is accepted with its waiver, which has
-    the reason and the end, and what nobody accepts without one. None if the configuration cannot be read.
+    the reason and the end, and what nobody accepts without one. Empty if the configuration cannot be read.
     """
     reading = _read(source.load(path))
     if reading.failed or reading.value is None:
