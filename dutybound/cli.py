@@ -59,7 +59,14 @@ def cli() -> None:
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--watch", is_flag=True, help="Check again whenever a file is saved, until Ctrl-C.")
-def check(path: Path, environment: str | None, form: str, strict: bool, watch: bool) -> None:
+@click.option(
+    "--today",
+    "day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="The day on which memberships and waivers may have ended, as in 2027-01-31 (default: the clock's).",
+)
+def check(path: Path, environment: str | None, form: str, strict: bool, watch: bool, day: datetime | None) -> None:
     """Compile a configuration and report what is wrong with it.
 
     PATH is a folder or a file; without it, the folder config. Exits with 0 if there are no errors (with --strict: and
@@ -67,21 +74,20 @@ def check(path: Path, environment: str | None, form: str, strict: bool, watch: b
     """
     if watch and form != "text":
         raise click.UsageError("--watch writes for people: it goes with --format text only")
+    on = day.date() if day is not None else None
     if watch:
-        _watch(path, environment)
-    elif not _checked(path, environment, form, strict):
+        _watch(path, environment, on)
+    elif not _checked(path, environment, on or today(), form, strict):
         raise SystemExit(FINDINGS)
 
 
-def _checked(path: Path, environment: str | None, form: str = "text", strict: bool = False) -> bool:
-    """Check once and say what was found; True if all is well."""
+def _checked(path: Path, environment: str | None, on: date, form: str = "text", strict: bool = False) -> bool:
+    """Check once, as on a day, and say what was found; True if all is well."""
     from dutybound import diagnostic
     from dutybound.compiler import compile_everywhere, compile_path
 
     checked = (
-        compile_everywhere(path, today())
-        if environment is None
-        else {environment: compile_path(path, environment, today())}
+        compile_everywhere(path, on) if environment is None else {environment: compile_path(path, environment, on)}
     )
     found = diagnostic.in_order(d for one in checked.values() for d in one.diagnostics)
     if form == "json":
@@ -89,7 +95,7 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
     elif form == "sarif":
         click.echo(diagnostic.as_sarif(found, __version__, path.as_posix()))
     elif form == "junit":
-        click.echo(_junit(path, environment, found))
+        click.echo(_junit(path, environment, on, found))
     elif form == "github" and found:
         click.echo(diagnostic.as_github(found))
     elif found:
@@ -103,14 +109,14 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
     return not (strict and found)
 
 
-def _junit(path: Path, environment: str | None, found: Sequence[Diagnostic]) -> str:
+def _junit(path: Path, environment: str | None, on: date, found: Sequence[Diagnostic]) -> str:
     """Every test with its result, and that the rest of the configuration is in order as one more."""
     from dutybound.access import as_junit
     from dutybound.compiler import promises
     from dutybound.diagnostic import Diagnostic, render_all
     from dutybound.guardrails import Result
 
-    results = promises(path, environment, today())
+    results = promises(path, environment, on)
     failures = {r.failure for listed in results.values() for r in listed}
     rest = [d for d in found if d.severity == "error" and d not in failures]
     wrong = Diagnostic(rest[0].name, rest[0].message, rest[0].span, notes=(render_all(rest),)) if rest else None
@@ -233,7 +239,7 @@ def _facts(path: Path, environment: str | None, history: History, judged: bool =
     return facts(reading.value, baselines, findings, history, path.as_posix(), day.isoformat(), commit, benchmarks)
 
 
-def _watch(path: Path, environment: str | None) -> None:
+def _watch(path: Path, environment: str | None, on: date | None) -> None:
     """Check, and check again after every save. Ctrl-C ends it with 130, so that nothing after it on the line runs."""
     try:
         from dutybound.watch import saves
@@ -242,7 +248,7 @@ def _watch(path: Path, environment: str | None) -> None:
             if sys.stdout.isatty():
                 click.clear()
             click.echo(f"[{time.strftime('%H:%M:%S')}] checking {path}")
-            _checked(path, environment)
+            _checked(path, environment, on or today())
             click.echo(f"[{time.strftime('%H:%M:%S')}] watching {path}; Ctrl-C ends")
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

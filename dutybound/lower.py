@@ -41,7 +41,7 @@ from dutybound.policy import Condition, Origin, Policy, Statement, minified
 from dutybound.quotas import quota
 from dutybound.read import Reading
 from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
-from dutybound.waiver import Held, settled
+from dutybound.waiver import Held
 from dutybound.when import MFA_PRESENT, after_end, before_end
 
 RESOURCES_PER_STACK = quota("resources-per-stack").value
@@ -52,13 +52,15 @@ POLICIES_PER_ROLE = quota("managed-policies-per-role").value
 SHORTEST_SESSION, LONGEST_SESSION = quota("role-session-duration").value, quota("role-session-duration").maximum
 
 
-def lower(reading: Reading, environment: str | None = None, today: date | None = None) -> Checked[Baseline]:
+def lower(
+    reading: Reading, environment: str | None = None, today: date | None = None, held: list[Held] | None = None
+) -> Checked[Baseline]:
     """Decide the baseline of a configuration: the Baseline, or None with every error found on the way.
 
     `environment` is that of the account at hand, for what the configuration says `in:` some; `today` is the day on
-    which what has ended is reported (without one, nothing has).
+    which what has ended is reported (without one, nothing has). What a waiver must accept is added to `held`.
     """
-    work = _Lowering(reading, environment, today)
+    work = _Lowering(reading, environment, today, [] if held is None else held)
     account = work.account()
     found = in_order(work.found)
     if any(d.severity == "error" for d in found):
@@ -82,12 +84,12 @@ def scope_of(configuration: Configuration) -> Scope:
 class _Lowering:
     """One run: the reading, the diagnostics found, and the parts of the account in the order they are decided."""
 
-    def __init__(self, reading: Reading, environment: str | None, today: date | None) -> None:
+    def __init__(self, reading: Reading, environment: str | None, today: date | None, held: list[Held]) -> None:
         self.configuration: Configuration = reading.configuration
         self.duties = reading.duties
         self.environment, self.today = environment, today
         self.found: list[Diagnostic] = []
-        self.held: list[Held] = []
+        self.held = held
         self.scope = scope_of(self.configuration)
         self.prefix = str(self.configuration.organization.name)
         self.region = str(self.configuration.organization.home_region)
@@ -125,7 +127,6 @@ class _Lowering:
         account = self._with_break_glass(account)
         self._check_stack_sizes(account)
         self._check_account_quotas(account)
-        self.found += settled(self.held, self.configuration.waivers, self.today)
         return account
 
     def _here(self) -> dict[Text, RoleEntry]:
