@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -101,7 +102,7 @@ MANY = [
 ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(statements(), max_size=4), st.lists(statements(), max_size=4))
 def test_it_agrees_with_trying_everything(mine: list[Statement], theirs: list[Statement]) -> None:
     old, new = Policies((Policy(tuple(mine)),)), Policies((Policy(tuple(theirs)),))
@@ -308,3 +309,79 @@ def test_a_principal_of_whom_nobody_says_who_it_is() -> None:
     )
     assert {a for d in found.gained for a in d.actions} == {"kms:Decrypt", "sts:AssumeRole"}
     assert not found.unknown
+
+
+# --- condition keys, against brute force ----------------------------------------------------------------------------
+
+TEXTS = ("a", "ab", "b", "A", "ba")
+SETS = (None, *((t,) for t in TEXTS), ("a", "b"), ("ab", "b"), ("a", "ab", "ba"))
+NUMBERS = (None, "1", "2", "2.5", "3", "4")
+CONTEXTS = [
+    {
+        k: v
+        for k, v in (("aws:TagKeys", tags), ("aws:SourceVpc", vpc), ("aws:username", name), ("s3:max-keys", number))
+        if v
+    }
+    for tags, vpc, name, number in product(SETS, (None, "a", "ab", "B"), (None, "a", "b"), NUMBERS)
+]
+PATTERNS = st.sampled_from(["a", "ab", "a*", "*b", "?", "*", "B"])
+CONDITION = st.one_of(
+    st.builds(
+        lambda set_, operator, values, end: Condition(f"{set_}:{operator}{end}", "aws:TagKeys", tuple(values)),
+        st.sampled_from(["ForAllValues", "ForAnyValue"]),
+        st.sampled_from(["StringEquals", "StringLike", "StringNotEquals", "StringNotLike", "StringEqualsIgnoreCase"]),
+        st.lists(PATTERNS, min_size=1, max_size=2),
+        st.sampled_from(["", "IfExists"]),
+    ),
+    st.builds(
+        lambda operator, value: Condition(operator, "aws:SourceVpc", (value,)),
+        st.sampled_from(
+            ["StringEquals", "StringLike", "StringNotLike", "StringEqualsIgnoreCase", "StringLikeIfExists"]
+        ),
+        st.one_of(PATTERNS, st.sampled_from(["${aws:username}", "${aws:username}b", "${aws:username, 'ab'}"])),
+    ),
+    st.builds(
+        lambda operator, value: Condition(f"Numeric{operator}", "s3:max-keys", (value,)),
+        st.sampled_from(["LessThan", "LessThanEquals", "GreaterThan", "Equals", "NotEquals", "LessThanIfExists"]),
+        st.sampled_from(["2", "3"]),
+    ),
+    st.builds(
+        lambda key, value: Condition("Null", key, (value,)),
+        st.sampled_from(["aws:TagKeys", "aws:username", "s3:max-keys"]),
+        st.sampled_from(["true", "false"]),
+    ),
+)
+CONDITIONED = st.builds(
+    lambda effect, conditions: Statement("S", effect, ("sqs:SendMessage",), ("*",), conditions=tuple(conditions)),
+    st.sampled_from(["Allow", "Allow", "Deny"]),
+    st.lists(CONDITION, max_size=3, unique_by=lambda c: (c.operator, c.key)),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(CONDITIONED, max_size=3), st.lists(CONDITIONED, max_size=3))
+def test_conditions_agree_with_trying_everything(mine: list[Statement], theirs: list[Statement]) -> None:
+    old, new = Policies((Policy(tuple(mine)),)), Policies((Policy(tuple(theirs)),))
+    found = compare(old, new, actions=[SEND])
+    replayed(found, old, new)
+    before, after = Judge(old.identity), Judge(new.identity)
+    for context in CONTEXTS:
+        request = Request("", "sqs:SendMessage", "*", context)
+        outcomes = (before.decide(request).outcome, after.decide(request).outcome)
+        if outcomes == ("denied", "allowed"):
+            assert found.gained, context
+        elif outcomes == ("allowed", "denied"):
+            assert found.lost, context
+
+
+PAGE = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+
+
+def test_the_page_shows_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command of docs/compare.md, with the files that the page shows."""
+    for name, text in re.findall(r"`([\w.-]+)`:\n\n```json\n(.*?)```", PAGE, re.DOTALL):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    command, output = re.findall(r"\$ dutybound (.*)\n((?:[^$`].*\n)*)", PAGE)[0]
+    result = CliRunner().invoke(cli, command.split())
+    assert (result.output, result.exit_code) == (output, 1)
