@@ -441,7 +441,7 @@ class Contexts:
         self._look_inside()
 
     def _look_inside(self) -> None:
-        """Find `_inside`. A variable that is compared itself too, or stands in resources too, is not told for certain."""
+        """Find `_inside`. A variable that is compared itself too, or stands in resources, is not told for certain."""
         for on in self._on.values():
             said = {value for c, _ in on if _family(c.operator) for value in c.values}
             for text in sorted({v for c, variables in on if variables for v in c.values if any(variables_in(v))}):
