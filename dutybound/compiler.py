@@ -41,7 +41,16 @@ def compile_text(
 
 def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None, Checked[Baseline]]:
     """Compile a configuration for each environment that it names (or for None if it names none), sorted."""
-    reading = _read(source.load(path))
+    return compile_reading(read_path(path), today)
+
+
+def read_path(path: Path) -> Checked[Reading]:
+    """What a configuration folder or file says, before anything is decided."""
+    return _read(source.load(path))
+
+
+def compile_reading(reading: Checked[Reading], today: date | None = None) -> dict[str | None, Checked[Baseline]]:
+    """Compile what was read for each environment that it names (or for None if it names none), sorted."""
     if reading.failed or reading.value is None:
         return {None: Checked(None, reading.diagnostics)}
     known = environments(reading.value.configuration)

@@ -433,15 +433,8 @@ class _Lowering:
 
     def _check_account_quotas(self, account: Account) -> None:
         """What an account holds at most: an error above what AWS raises a quota to, a warning above what is there."""
-        counts = {
-            "groups-per-account": len(account.groups),
-            "oidc-providers-per-account": len(account.identity_providers),
-            "policies-per-account": len(account.policies),
-            "roles-per-account": len(account.roles) + 1,  # that of the alarm
-            "users-per-account": len(account.users),
-        }
         at = self.configuration.organization.span
-        for name, count in counts.items():
+        for name, count in account_counts(account).items():
             limit = quota(name)
             if count > limit.value:
                 final = count > limit.maximum
@@ -464,6 +457,17 @@ class _Lowering:
                 )
                 at = self.configuration.organization.span
                 self.found.append(Diagnostic("too-many-resources", message, at, "declare fewer people and teams"))
+
+
+def account_counts(account: Account) -> dict[str, int]:
+    """How much of each quota of an account its baseline uses, by the name of the quota."""
+    return {
+        "groups-per-account": len(account.groups),
+        "oidc-providers-per-account": len(account.identity_providers),
+        "policies-per-account": len(account.policies),
+        "roles-per-account": len(account.roles) + 1,  # that of the alarm
+        "users-per-account": len(account.users),
+    }
 
 
 def _first(pair: tuple[str, Origin]) -> str:
