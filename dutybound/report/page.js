@@ -72,7 +72,7 @@ function paged(into, items, draw, after = into, size = PAGE) {
 let whole = [];
 
 /** A table with a caption for screen readers; each heading is a text, or [text, class]. */
-function table(caption, headings, rows, attributes) {
+function table(caption, headings, rows, attributes = null, size = PAGE) {
   const body = h("tbody");
   const element = h("table", attributes,
     h("caption", { class: "out" }, caption),
@@ -86,7 +86,7 @@ function table(caption, headings, rows, attributes) {
     const class_ = [headings[i]].flat()[1];
     return i === 0 ? h("th", { scope: "row" }, cell) : h("td", { class: class_ }, cell);
   }));
-  wrapper.fill = (some) => paged(body, some, (row) => draw(row()), frame);
+  wrapper.fill = (some) => paged(body, some, (row) => draw(row()), frame, size);
   wrapper.fill(rows);
   return wrapper;
 }
@@ -163,8 +163,8 @@ const anything = (pattern) => anyAccount(pattern).replace(/\$\{[^}]*\}/g, "*");
  * a whole; a bare name (`acme-dev-logs`, `orders`) with the part of the ARN that names the resource.
  */
 function reaches(asked, pattern) {
+  if (asked === "" || pattern === "*") return true;
   const text = anything(pattern);
-  if (asked === "" || text === "*") return true;
   if (asked.startsWith("arn:") || asked === "*") return overlap(asked, text);
   const name = text.startsWith("arn:") ? text.split(":").slice(5).join(":") : text;
   if (overlap(asked, name)) return true;
@@ -305,8 +305,8 @@ function drawing(nodes, edges, label) {
   });
   const boxes = nodes.map((node) => {
     const { x, y } = at.get(node.id);
-    const box = s("g", { class: "node", transform: `translate(${x},${y})`, onclick: () => { if (node.href) location.hash = node.href; } },
-      s("title", null, node.name),
+    const box = s("g", { class: node.href ? "node" : "node still", transform: `translate(${x},${y})`, onclick: () => { if (node.href) location.hash = node.href; } },
+      s("title", null, node.all ?? node.name),
       s("rect", { class: "box", width: BOX.width, height: BOX.height, rx: 6 }),
       s("text", { x: 10, y: 16 }, short(node.name)),
       s("text", { x: 10, y: 31, class: "sort" }, short(node.sort, 34)));
@@ -365,6 +365,8 @@ const serviceOf = (at) => ACTIONS[at].name.split(":")[0];
 const highest = (counts) => { for (let i = LEVELS.length - 1; i >= 0; i--) if (counts[i]) return i; return -1; };
 const chip = (level) => h("span", { class: `level ${level}` }, level);
 const at = (place) => (place ? h("span", { class: "line" }, place) : null);
+/** A place after something else; the dot stays with it when the line breaks. */
+const dotAt = (place) => (place ? [" ", h("span", { class: "line" }, "· ", place)] : null);
 function changed(change) {
   if (!change) return null;
   return change.day ? [change.day, " by ", said(change.author), " ", h("span", { class: "line" }, change.commit)] : said(change.author);
@@ -467,12 +469,12 @@ function heldItem(held, through = null, only = null) {
   const source = [
     held.kind && held.kind !== "duty" ? null : [" · ", link(hash("duty", held.duty), said(held.duty))],
     through ? [" · through ", through] : null,
-    held.at ? [" · ", at(held.at)] : null,
+    dotAt(held.at),
   ];
   return h("li", null, duty(held), h("span", { class: "faint" }, given, managed, source),
     rules.length ? h("details", { open: only !== null }, h("summary", null, plural(rules.length, "statement")),
       [...byGrant].sort(([a], [b]) => a - b).map(([place, some]) => h("div", { class: "grant" },
-        grants[place] ? h("p", null, grants[place].why ? [said(grants[place].why), " · "] : null, at(grants[place].at)) : null,
+        grants[place] ? h("p", null, grants[place].why ? said(grants[place].why) : null, dotAt(grants[place].at)) : null,
         some.map((rule) => statement(rule, only))))) : null);
 }
 
@@ -494,7 +496,7 @@ function reason(denied) {
 function deniedItem(some, through, only = null) {
   const [first] = some;
   return h("li", null, reason(first),
-    h("span", { class: "faint" }, through ? [" · through ", through] : null, first.at ? [" · ", at(first.at)] : null),
+    h("span", { class: "faint" }, through ? [" · through ", through] : null, dotAt(first.at)),
     h("details", null, h("summary", null, plural(some.length, "statement")), h("div", { class: "grant" }, some.map((denied) => statement(RULES[denied.rule], only, denied.unless)))));
 }
 
@@ -639,7 +641,7 @@ function fullest() {
     table("Teams and roles with the most policies", ["Who", "Account", "Policies", "Largest policy"],
       rows.slice(0, 5).map((r) => () => [link(r.href, said(r.one.name)), said(accountName(r.holder.account)),
         [bar(r.count, policies), ` ${r.count} of ${policies}`], `${r.largest.toLocaleString("en")} of ${characters.toLocaleString("en")} characters`])),
-    crowded ? h("p", null, "The person in the most teams is ", link(hash("person", crowded.name), said(crowded.name)), `: ${many(crowded.memberships).length} of ${groups} groups.`) : null];
+    many(crowded?.memberships).length > 1 ? h("p", null, "The person in the most teams is ", link(hash("person", crowded.name), said(crowded.name)), `: ${many(crowded.memberships).length} of ${groups} groups.`) : null];
 }
 
 // The matrix keeps its filters while one looks into a cell and comes back.
@@ -955,6 +957,7 @@ function similar(question) {
 const bits = {
   or: (into, from) => { for (let i = 0; i < into.length; i++) into[i] |= from[i]; },
   less: (into, from) => { for (let i = 0; i < into.length; i++) into[i] &= ~from[i]; },
+  any: (one) => one.some((word) => word !== 0),
   meet: (one, other) => one.some((word, i) => (word & other[i]) !== 0),
   count: (one) => one.reduce((sum, word) => { let n = 0; for (let w = word; w; w &= w - 1) n++; return sum + n; }, 0),
 };
@@ -978,40 +981,42 @@ function whoCan(action, resource, account) {
     if (set.everything) { const rest = empty(); for (let i = 0; i < size; i++) rest[i >> 5] |= 1 << (i & 31); bits.less(rest, some); return rest; }
     return some;
   });
-  const memo = (of) => { const known = new Map(); return (i) => { if (!known.has(i)) known.set(i, of(RULES[i])); return known.get(i); }; };
+  const speaks = ofSet.map((some) => some.some((word) => word !== 0));
+  const memo = (of) => { const known = []; return (i) => (known[i] ??= of(RULES[i])); };
   const onSome = memo((rule) => (many(rule.but).length ? !rule.but.some((p) => covers(asked, p)) : many(rule.resources).some((p) => reaches(asked, p))));
   const onAll = memo((rule) => (many(rule.but).length ? asked !== "" && !rule.but.some((p) => reaches(asked, p)) : many(rule.resources).some((p) => covers(asked, p))));
 
   /** What one holder of one account is allowed and denied. */
   function judged(holder) {
-    const [allowed, gone, hits, limits] = [empty(), empty(), [], []];
+    const part = { account: holder.account, allowed: empty(), gone: empty(), hits: [], limits: [], none: true };
     for (const held of many(holder.duties)) {
       for (const granted of many(held.rules)) {
-        const some = ofSet[RULES[granted.rule].actions];
-        if (some.every((word) => word === 0) || !onSome(granted.rule)) continue;
-        bits.or(allowed, some);
-        hits.push({ held, granted, some });
+        const set = RULES[granted.rule].actions;
+        if (!speaks[set] || !onSome(granted.rule)) continue;
+        bits.or(part.allowed, ofSet[set]);
+        part.hits.push({ held, granted, some: ofSet[set] });
+        part.none = false;
       }
     }
     for (const denied of many(holder.denies)) {
-      const some = ofSet[RULES[denied.rule].actions];
-      if (some.every((word) => word === 0) || !onSome(denied.rule)) continue;
-      if (!denied.unless && onAll(denied.rule)) bits.or(gone, some);
-      else limits.push({ denied, some });
+      const set = RULES[denied.rule].actions;
+      if (!speaks[set] || !onSome(denied.rule)) continue;
+      if (!denied.unless && onAll(denied.rule)) bits.or(part.gone, ofSet[set]);
+      else part.limits.push({ denied, some: ofSet[set] });
     }
-    return { allowed, gone, hits, limits };
+    return part;
   }
 
   const found = [];
   const ofTeam = new Map();
   for (const { kind, one, href } of HOLDING) {
-    const parts = many(one.holders).filter((holder) => account === null || holder.account === account)
-      .map((holder) => ({ account: holder.account, ...judged(holder) }));
+    const parts = many(one.holders).filter((holder) => account === null || holder.account === account).map(judged);
     if (kind === "team") ofTeam.set(one.name, parts);
     for (const part of parts) {
+      if (part.none) continue;
       const left = part.allowed.slice();
       bits.less(left, part.gone);
-      if (bits.count(left)) found.push({ kind, one, href, ...part, left });
+      if (bits.any(left)) found.push({ kind, one, href, ...part, left });
     }
   }
   return { action, resource, places, unnamed, size, found, ...peopleWho(ofTeam, empty) };
@@ -1026,36 +1031,38 @@ function peopleWho(ofTeam, empty) {
     const mine = many(one.memberships).map((m) => m.team).filter((name) => ofTeam.has(name));
     const key = mine.join("\n");
     if (!known.has(key)) known.set(key, together(mine, ofTeam, empty));
-    const { can, through, limits, denied } = known.get(key);
-    if (can) people_.push({ one, through, limits });
-    else if (denied) stopped += 1;
+    const answer = known.get(key);
+    if (answer?.left.length) people_.push({ one, ...answer });
+    else if (answer) stopped += 1;
   }
   return { people: people_, stopped };
 }
 
+/** What the members of these teams can: { left: what in which account, parts }, or null if nothing is allowed at all. */
 function together(mine, ofTeam, empty) {
-  const byAccount = new Map();
-  for (const name of mine) {
-    for (const part of ofTeam.get(name)) {
-      if (!byAccount.has(part.account)) byAccount.set(part.account, []);
-      byAccount.get(part.account).push({ name, ...part });
-    }
-  }
-  const [through, limits] = [new Set(), new Map()];
-  let [can, denied] = [false, false];
-  for (const parts of byAccount.values()) {
+  const parts = mine.flatMap((name) => ofTeam.get(name).map((part) => ({ name, part })));
+  if (parts.every(({ part }) => part.none)) return null;
+  const left = [];
+  for (let account = 0; account < ACCOUNTS.length; account++) {
     const [allowed, gone] = [empty(), empty()];
-    for (const part of parts) { bits.or(allowed, part.allowed); bits.or(gone, part.gone); }
-    const before = bits.count(allowed);
+    for (const { part } of parts) if (part.account === account) { bits.or(allowed, part.allowed); bits.or(gone, part.gone); }
     bits.less(allowed, gone);
-    if (!bits.count(allowed)) { denied ||= before > 0; continue; }
-    can = true;
-    for (const part of parts) {
-      if (bits.meet(part.allowed, allowed)) through.add(part.name);
-      for (const { denied: some, some: set } of part.limits) if (bits.meet(set, allowed)) limits.set(limitKey(some), some);
+    if (bits.any(allowed)) left.push({ account, allowed });
+  }
+  return { left, parts };
+}
+
+/** The teams by which somebody can, and what of it is denied under conditions. */
+function wayOf({ left, parts }) {
+  const [through, limits] = [new Set(), new Map()];
+  for (const { account, allowed } of left) {
+    for (const { name, part } of parts) {
+      if (part.account !== account) continue;
+      if (bits.meet(part.allowed, allowed)) through.add(name);
+      for (const { denied, some } of part.limits) if (bits.meet(some, allowed)) limits.set(limitKey(denied), denied);
     }
   }
-  return { can, denied, through: [...through], limits };
+  return { through: [...through], limits };
 }
 
 const limitKey = (denied) => `${denied.what}\n${denied.unless ?? ""}`;
@@ -1127,18 +1134,29 @@ function show(answer, asked, results, output) {
       near.length ? ["Did you mean ", joined(near.map((name) => link(`#/who?${new URLSearchParams({ ...asked, action: name })}`, name)), "or"), "?"] : null));
   }
   if (size > 1) nodes.push(h("details", null, h("summary", null, `${size.toLocaleString("en")} actions match; whoever can do one of them is listed`), actionList(places.slice(0, 400))));
-  const limits = shared(shown);
-  if (limits.length) nodes.push(h("p", null, h("strong", null, "Denied all the same if:")), listing(limits, ({ denied, but }) => [limitText(denied), but.length ? [", but not to ", joined(but.map(said))] : ""]));
-  const common = new Set(limits.map(({ key }) => key));
-  if (shown.length) nodes.push(h("h2", null, "Teams and roles"), holdersShown(shown, size, common, asked));
-  if (withPeople && people_.length) nodes.push(h("h2", null, plural(people_.length, "person", "people")), peopleShown(people_, common));
+  const common = { team: shared(shown.filter((f) => f.kind === "team")), role: shared(shown.filter((f) => f.kind !== "team")) };
+  const limits = new Map();
+  for (const [group, of] of [["teams", common.team], ["roles", common.role]]) {
+    for (const limit of of) {
+      if (!limits.has(limit.key)) limits.set(limit.key, { denied: limit.denied, groups: [], but: [] });
+      limits.get(limit.key).groups.push(group);
+      limits.get(limit.key).but.push(...limit.but);
+    }
+  }
+  const groups = (team_, role_) => (team_ && role_ ? 2 : 1);
+  const both = groups(shown.some((f) => f.kind === "team"), others.length && asked.kind !== "team");
+  if (limits.size) nodes.push(h("p", null, h("strong", null, "Denied all the same if:")), listing([...limits.values()], ({ denied, groups: some, but }) => [
+    limitText(denied), some.length < both ? `, for ${some[0]}` : "", but.length ? [", but not for ", joined(but.map(said))] : ""]));
+  const known = { team: new Set(common.team.map(({ key }) => key)), role: new Set(common.role.map(({ key }) => key)) };
+  if (shown.length) nodes.push(h("h2", null, "Teams and roles"), holdersShown(shown, size, known));
+  if (withPeople && people_.length) nodes.push(h("h2", null, plural(people_.length, "person", "people")), peopleShown(people_, known.team));
   if (withPeople && stopped) nodes.push(h("p", { class: "faint" }, `${plural(stopped, "person", "people")} of these teams cannot: another team of theirs denies it.`));
   results.replaceChildren(...nodes);
 }
 
 /** What narrows what a holder can do of the actions asked about. */
 function limitsOf(row) {
-  return new Map(row.limits.filter(({ some }) => bits.meet(some, row.left)).map(({ denied }) => [limitKey(denied), denied]));
+  return row.limitMap ??= new Map(row.limits.filter(({ some }) => bits.meet(some, row.left)).map(({ denied }) => [limitKey(denied), denied]));
 }
 
 /** Limits of most rows, so that each is said once, with the few that do not have them. */
@@ -1169,7 +1187,7 @@ function holdersShown(rows, size, common) {
       h("th", { scope: "row" }, link(href, said(one.name)), h("div", { class: "faint" }, kind === "team" ? `team, ${plural(many(one.people).length, "person", "people")}` : kind,
         size > 1 ? `; ${counts} of ${size} actions` : "")),
       h("td", null, h("ul", { class: "plain" }, hits.flatMap(([at_, list]) => list.map((hit) => hitShown(hit, at_)))),
-        limits.size ? h("ul", { class: "plain" }, [...limits].filter(([key]) => !common.has(key)).map(([, denied]) => h("li", null, h("span", { class: "tag warn" }, denied.unless ? "denied if" : "denied"), " ", limitText(denied)))) : null));
+        limits.size ? h("ul", { class: "plain" }, [...limits].filter(([key]) => !common[kind === "team" ? "team" : "role"].has(key)).map(([, denied]) => h("li", null, h("span", { class: "tag warn" }, denied.unless ? "denied if" : "denied"), " ", limitText(denied)))) : null));
   };
   const frame = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Teams and roles" },
     h("table", null, h("caption", { class: "out" }, "Teams and roles that can"), h("thead", null, h("tr", null, h("th", { scope: "col" }, "Who"), h("th", { scope: "col" }, "Through, on what and when"))), body));
@@ -1184,7 +1202,7 @@ function hitShown({ held, granted }, places) {
   const name = held.kind === "take" ? ["taking ", said(held.duty)] : dutyNamed.has(held.duty) ? link(hash("duty", held.duty), said(held.duty)) : said(held.duty);
   return h("li", null, name, many(rule.but).length ? [" on everything but ", joined(rule.but.map(code))] : [" on ", onWhat(rule)],
     many(rule.when).length ? [", only if ", joined(rule.when.map(said))] : null, inAccounts(places),
-    h("span", { class: "faint" }, " · ", at(held.at), grant ? [" · ", at(grant.at)] : null));
+    dotAt(held.at), grant ? dotAt(grant.at) : null);
 }
 
 function onWhat(rule) {
@@ -1194,10 +1212,13 @@ function onWhat(rule) {
 }
 
 function peopleShown(people_, common) {
-  return table("People who can", ["Person", "Through", "Denied if"], people_.map(({ one, through, limits }) => () => [
-    [link(hash("person", one.name), said(one.name)), one.full_name ? h("span", { class: "faint" }, " ", said(one.full_name)) : null],
+  return table("People who can", ["Person", "Through", "Denied if"], people_.map((answer) => () => {
+    const { one } = answer;
+    const { through, limits } = wayOf(answer);
+    return [[link(hash("person", one.name), said(one.name)), one.full_name ? h("span", { class: "faint" }, " ", said(one.full_name)) : null],
     joined(through.map((name) => [link(hash("team", name), said(name)), untilOf(one, name)])),
-    listing([...limits].filter(([key]) => !common.has(key)).map(([, denied]) => denied), limitText)]));
+    listing([...limits].filter(([key]) => !common.has(key)).map(([, denied]) => denied), limitText)];
+  }), null, 100);
 }
 
 function untilOf(one, name) {
@@ -1231,6 +1252,49 @@ function becomes(some, title = "Can become") {
 const whoBecomes = (b) => [hrefOf[b.kind] ? link(hrefOf[b.kind](b.name), said(b.name)) : said(b.name), h("span", { class: "faint" }, ` ${KINDS[b.kind] ?? b.kind}`)];
 const MOST_EDGES = 150;
 
+/** What there is to draw: a box for everybody in it, and one arrow for all ways of one sort between two. */
+function graphOf(some) {
+  const [nodes, edges] = [new Map(), new Map()];
+  const node = (kind, name) => {
+    const id = `${kind}:${name}`;
+    if (!nodes.has(id)) nodes.set(id, { id, name, kind, sort: KINDS[kind] ?? kind, href: hrefOf[kind]?.(name) });
+    return id;
+  };
+  for (const { b } of some) {
+    const [from, to] = [node(b.kind, b.name), node("role", b.role)];
+    const key = `${from}\n${to}\n${b.how ?? ""}`;
+    const how = `${b.name} becomes ${b.role} ${howText(b)}`;
+    const before = edges.get(key);
+    edges.set(key, { from, to, risky: b.how === "hands to a service", how: before && before.how !== how ? `${before.how}; ${howText(b)}` : how });
+  }
+  return { nodes: [...nodes.values()], edges: [...edges.values()] };
+}
+
+/** The same with one box for more than three that the same lead to and that lead to the same. */
+function bundled({ nodes, edges }) {
+  const around = new Map(nodes.map((node) => [node.id, []]));
+  for (const { from, to, risky } of edges) { around.get(from).push(`>${to}${risky}`); around.get(to).push(`<${from}${risky}`); }
+  const alike_ = new Map();
+  for (const node of nodes) {
+    const key = `${node.kind}\n${around.get(node.id).sort().join("\n")}`;
+    alike_.set(key, [...(alike_.get(key) ?? []), node]);
+  }
+  const stands = new Map();
+  const left = [...alike_.values()].flatMap((some) => {
+    if (some.length <= 3) { for (const node of some) stands.set(node.id, node.id); return some; }
+    const [first] = some;
+    for (const node of some) stands.set(node.id, first.id);
+    return [{ ...first, name: `${first.name} and ${some.length - 1} more`, sort: `${some.length} ${first.sort}s alike`, href: null, all: some.map(({ name }) => name).join(", ") }];
+  });
+  const kept_ = new Map();
+  for (const edge of edges) {
+    const moved = { ...edge, from: stands.get(edge.from), to: stands.get(edge.to) };
+    kept_.set(`${moved.from}\n${moved.to}\n${moved.risky}`, moved);
+  }
+  return { nodes: left, edges: [...kept_.values()] };
+}
+
+
 function become() {
   const all = becomings(BECOMING);
   if (!all.length) return { title: "Who becomes whom", nodes: [h("p", null, "Nobody can become a role.")] };
@@ -1243,24 +1307,12 @@ function become() {
     [listing(many(b.when), said), b.doubt ? [h("span", { class: "tag warn" }, "not known"), " ", said(b.doubt)] : null], at(b.at) ?? ""];
   function show_(left) {
     rows.fill(left.map(draw));
-    const some = left.slice(0, MOST_EDGES);
-    const nodes = new Map();
-    const node = (kind, name) => {
-      // A role that is named as a taker is the same one that others take.
-      const id = `${kind === "break-glass" ? "break-glass" : kind}:${name}`;
-      if (!nodes.has(id)) nodes.set(id, { id, name, sort: KINDS[kind] ?? kind, href: hrefOf[kind]?.(name) });
-      return id;
-    };
-    const edges = new Map();
-    for (const { b } of some) {
-      const [from, to] = [node(b.kind, b.name), node("role", b.role)];
-      const how = `${b.name} becomes ${b.role} ${howText(b)}`;
-      const key = `${from}\n${to}\n${b.how}`;
-      edges.set(key, { from, to, how: edges.has(key) && edges.get(key).how !== how ? `${edges.get(key).how}; ${howText(b)}` : how, risky: b.how === "hands to a service" });
-    }
-    note.textContent = left.length > some.length ? `Drawn are the first ${some.length} of ${left.length}; the filter chooses others. The table has all.` : "";
-    picture.replaceChildren(some.length ? drawing([...nodes.values()], [...edges.values()],
-      `Drawing of who can become whom, from left to right: ${nodes.size} names and ${edges.size} arrows. The table below says the same.`) : h("p", null, "Nothing to draw."));
+    const { nodes, edges } = bundled(graphOf(left));
+    const some = edges.slice(0, MOST_EDGES);
+    const ends = new Set(some.flatMap(({ from, to }) => [from, to]));
+    note.textContent = some.length < edges.length ? `Drawn are ${some.length} arrows of ${edges.length}; the filter chooses others. The table has all.` : "";
+    picture.replaceChildren(some.length ? drawing(nodes.filter((node) => ends.has(node.id)), some,
+      `Drawing of who can become whom, from left to right: ${ends.size} boxes and ${some.length} arrows. The table below says the same.`) : h("p", null, "Nothing to draw."));
   }
   const text = ({ b, places }) => [b.kind, b.name, b.role, howText(b), ...many(b.people), ...many(b.when), ...places.map(accountName)].join(" ");
   return {
