@@ -94,7 +94,7 @@ function table(caption, headings, rows, attributes = null, size = PAGE) {
 /** A field that narrows a list while one types, and says how many are left. */
 function filtered(label, items, textOf, one, show, many) {
   const output = h("output", null);
-  const input = h("input", { type: "search", autocomplete: "off", spellcheck: "false" });
+  const input = h("input", { type: "search", placeholder: " ", autocomplete: "off", spellcheck: "false" });
   const texts = items.map((item) => textOf(item).toLowerCase());
   const apply = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -364,9 +364,11 @@ const levelOf = (at) => ACTIONS[at].level;
 const serviceOf = (at) => ACTIONS[at].name.split(":")[0];
 const highest = (counts) => { for (let i = LEVELS.length - 1; i >= 0; i--) if (counts[i]) return i; return -1; };
 const chip = (level) => h("span", { class: `level ${level}` }, level);
-const at = (place) => (place ? h("span", { class: "line" }, place) : null);
+/** A path may break after its slashes, and nowhere else. */
+const breakable = (path) => path.split(/(?<=\/)/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
+const at = (place) => (place ? h("span", { class: "line" }, breakable(place)) : null);
 /** A place after something else; the dot stays with it when the line breaks. */
-const dotAt = (place) => (place ? [" ", h("span", { class: "line" }, "· ", place)] : null);
+const dotAt = (place) => (place ? [" ", h("span", { class: "line" }, "· ", breakable(place))] : null);
 function changed(change) {
   if (!change) return null;
   return change.day ? [change.day, " by ", said(change.author), " ", h("span", { class: "line" }, change.commit)] : said(change.author);
@@ -426,13 +428,19 @@ const hasEverything = (one, account = null) => many(one.holders).some((holder) =
 /** What a duty says of itself, after "can". */
 function duty(held) {
   if (held.kind === "take") return ["take the role ", link(hash("role", held.duty), said(held.duty))];
+  if (held.kind === "break-glass") {
+    return many(held.rules).some(({ rule }) => SETS[RULES[rule].actions].everything) ? h("strong", null, "do anything, in an emergency") : "take the break-glass role, and enrol an MFA device of their own";
+  }
   if (held.kind === "mfa") return "enrol an MFA device of their own";
   const known = dutyNamed.get(held.duty);
   return [h("strong", null, said(lowered(known?.summary || held.duty)))];
 }
 
-/** A statement of a policy: what it speaks of, where and when. With `only`, no more than it says of one service. */
-function statement(rule, only = null, when = "") {
+/**
+ * A statement of a policy: what it speaks of, where and when. With `only`, no more than it says of one service; with
+ * `places`, the accounts that have it are named.
+ */
+function statement(rule, { only = null, when = "", places = null } = {}) {
   const set = SETS[rule.actions];
   const acts = many(set.actions).filter((i) => only === null || serviceOf(i) === only);
   const facts = h("dl", { class: "facts" });
@@ -444,8 +452,9 @@ function statement(rule, only = null, when = "") {
   else row("On", h("ul", { class: "flow" }, many(rule.resources).map((r) => h("li", null, code(r)))));
   if (when) row("If", said(when));
   else if (many(rule.when).length) row("Only if", joined(rule.when.map(said)));
+  if (places) row("In", joined(places.map((place) => said(accountName(place)))));
   const written = many(set.written).filter((w) => only === null || w.toLowerCase().startsWith(`${only}:`));
-  if (written.some((w) => WILD.test(w))) row("Written", joined(written.map(code)));
+  if (acts.length > 12 || written.some((w) => WILD.test(w))) row("Written", joined(written.map(code)));
   return facts;
 }
 
@@ -455,15 +464,35 @@ function actionList(places) {
   const names = groups.map(([level, some]) => h("p", null, chip(level), " ", joined(some.map((i) => code(ACTIONS[i].name)))));
   if (places.length <= 12) return names;
   const counts = groups.map(([level, some]) => `${some.length} ${level}`);
-  return h("details", null, h("summary", null, `${places.length} actions: ${counts.join(", ")}`), names);
+  return h("details", { class: "actions" }, h("summary", null, `${places.length} actions: ${counts.join(", ")}`), names);
 }
 
-/** One duty as its holder has it: the sentence, its parameters and line, and the statements behind it, by grant. */
-function heldItem(held, through = null, only = null) {
+/** What is the same but for the account, as one: [[thing, the accounts that have it], …], in the order of the first. */
+function merged(things, keyOf) {
+  const found = new Map();
+  for (const { account, thing } of things) {
+    const key = keyOf(thing);
+    if (!found.has(key)) found.set(key, [thing, []]);
+    if (!found.get(key)[1].includes(account)) found.get(key)[1].push(account);
+  }
+  return [...found.values()];
+}
+
+/** The accounts to name beside a part of something: none where all of it is there. */
+const partly = (places, all) => (places.length === all.length ? null : places);
+
+/**
+ * A duty as its holders have it, one line of YAML in one or several accounts: the sentence, its parameters and line, and
+ * the statements behind it, by grant. `some` are [{ account, thing: Held }, …].
+ */
+function heldItem(some, through = null, only = null) {
+  const [{ thing: held }] = some;
+  const places = some.map(({ account }) => account);
   const grants = many(dutyNamed.get(held.duty)?.grants);
-  const rules = many(held.rules).filter(({ rule }) => only === null || speaksOf(RULES[rule], only));
+  const rules = merged(some.flatMap(({ account, thing }) => many(thing.rules).map((granted) => ({ account, thing: granted }))), JSON.stringify)
+    .filter(([{ rule }]) => only === null || speaksOf(RULES[rule], only));
   const byGrant = new Map();
-  for (const { rule, grant = -1 } of rules) byGrant.set(grant, [...(byGrant.get(grant) ?? []), RULES[rule]]);
+  for (const row of rules) byGrant.set(row[0].grant ?? -1, [...(byGrant.get(row[0].grant ?? -1) ?? []), row]);
   const given = many(held.parameters).map((p) => [" · ", said(p.name), ": ", joined(p.values.map(code))]);
   const managed = many(held.managed).map((name) => [" · AWS’s policy ", code(name)]);
   const source = [
@@ -473,9 +502,9 @@ function heldItem(held, through = null, only = null) {
   ];
   return h("li", null, duty(held), h("span", { class: "faint" }, given, managed, source),
     rules.length ? h("details", { open: only !== null }, h("summary", null, plural(rules.length, "statement")),
-      [...byGrant].sort(([a], [b]) => a - b).map(([place, some]) => h("div", { class: "grant" },
-        grants[place] ? h("p", null, grants[place].why ? said(grants[place].why) : null, dotAt(grants[place].at)) : null,
-        some.map((rule) => statement(rule, only))))) : null);
+      [...byGrant].sort(([a], [b]) => a - b).map(([grant, list]) => h("div", { class: "grant" },
+        grants[grant] ? h("p", null, grants[grant].why ? said(grants[grant].why) : null, dotAt(grants[grant].at)) : null,
+        list.map(([{ rule }, where]) => statement(RULES[rule], { only, places: partly(where, places) }))))) : null);
 }
 
 const speaksOf = (rule, prefix) => {
@@ -492,59 +521,48 @@ function reason(denied) {
   return said(guardrailNamed.get(denied.what)?.says ?? denied.what);
 }
 
-/** What one line denies: why, and its statements with when they do. */
-function deniedItem(some, through, only = null) {
-  const [first] = some;
+/** What one line denies: why, and its statements with when they do. `some` are [{ account, thing: Denied }, …]. */
+function deniedItem(some, through = null, only = null) {
+  const [{ thing: first }] = some;
+  const places = [...new Set(some.map(({ account }) => account))];
+  const rules = merged(some, (denied) => `${denied.rule} ${denied.unless ?? ""}`);
   return h("li", null, reason(first),
     h("span", { class: "faint" }, through ? [" · through ", through] : null, dotAt(first.at)),
-    h("details", null, h("summary", null, plural(some.length, "statement")), h("div", { class: "grant" }, some.map((denied) => statement(RULES[denied.rule], only, denied.unless)))));
+    h("details", null, h("summary", null, plural(rules.length, "statement")), h("div", { class: "grant" },
+      rules.map(([denied, where]) => statement(RULES[denied.rule], { only, when: denied.unless, places: partly(where, places) })))));
 }
 
-/** Denies by why and where. */
-function byReason(things, of = (thing) => thing) {
-  const groups = new Map();
-  for (const thing of things) {
-    const key = `${of(thing).what}\n${of(thing).at ?? ""}`;
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(thing);
-  }
-  return [...groups.values()];
-}
-
-/** Things with an account each, brought together: [[accounts, things that are the same in all of them], …]. */
-function alike(things, keyOf) {
+/** Rows with an account each that are alike, by the accounts that have them: [[accounts, [rows that are alike, …]], …]. */
+function byAccounts(rows, keyOf) {
   const found = new Map();
-  for (const thing of things) {
-    const key = keyOf(thing);
-    if (!found.has(key)) found.set(key, { thing, places: new Set() });
-    found.get(key).places.add(thing.account);
-  }
+  for (const row of rows) found.set(keyOf(row), [...(found.get(keyOf(row)) ?? []), row]);
   const groups = new Map();
-  for (const { thing, places } of found.values()) {
-    const key = [...places].sort((a, b) => a - b);
-    if (!groups.has(key.join())) groups.set(key.join(), [key, []]);
-    groups.get(key.join())[1].push(thing);
+  for (const some of found.values()) {
+    const places = [...new Set(some.map(({ account }) => account))].sort((a, b) => a - b);
+    if (!groups.has(places.join())) groups.set(places.join(), [places, []]);
+    groups.get(places.join())[1].push(some);
   }
   return [...groups.values()].sort(([a], [b]) => b.length - a.length || a[0] - b[0]);
 }
 
-/** "NAME can, in development, with MFA: …" for holders, each with the way by which it is had; and what is denied. */
+const askedBy = ({ duty: name, at: place, kind, parameters, managed }) => JSON.stringify([name, place, kind, parameters, managed]);
+const deniedBy = ({ what, at: place }) => JSON.stringify([what, place]);
+const rowsOf = (holders, list, through = null) => many(holders).flatMap((holder) => many(holder[list]).map((thing) => ({ account: holder.account, thing, through })));
+
+/** "NAME can, in development, with MFA: …" for holders, each with the team by which it is had; and what is denied. */
 function abilities(name, sources, signedIn) {
-  const all = sources.flatMap(({ holders, through }) => many(holders).map((holder) => ({ holder, through })));
-  const held = all.flatMap(({ holder, through }) => many(holder.duties).map((one) => ({ one, through, account: holder.account })));
-  const denied = all.flatMap(({ holder, through }) => many(holder.denies).map((one) => ({ one, through, account: holder.account })));
-  const by = (thing) => JSON.stringify([thing.through, thing.one]);
-  // A guardrail stands in every group that a person is in; the same rule is said once.
-  const once = (thing) => JSON.stringify(thing.one);
+  const held = sources.flatMap(({ holders, through }) => rowsOf(holders, "duties", through));
+  const denied = sources.flatMap(({ holders, through }) => rowsOf(holders, "denies", through));
   const from = (through) => (through && sources.length > 1 ? link(hash("team", through), said(through)) : null);
-  const can = alike(held, by).map(([places, things]) => [
-    h("h2", null, said(name), " can", ACCOUNTS.length > 1 ? [",", places.length === ACCOUNTS.length ? " in every account" : inAccounts(places), signedIn ? "," : ""] : null,
-      signedIn ? ` ${signedIn}:` : ":"),
-    h("ul", null, things.map((thing) => heldItem(thing.one, from(thing.through))))]);
+  const where = (places) => (ACCOUNTS.length === 1 ? null : places.length === ACCOUNTS.length ? " in every account" : inAccounts(places));
+  const can = byAccounts(held, ({ through, thing }) => `${through} ${askedBy(thing)}`).map(([places, items]) => [
+    h("h2", null, said(name), " can", [where(places), signedIn].filter(Boolean).map((part, i) => [",", i ? " " : where(places) ? "" : " ", part]), ":"),
+    h("ul", null, items.map((some) => heldItem(some, from(some[0].through))))]);
   if (!can.length) can.push(h("h2", null, said(name), " can do nothing"), h("p", null, "No duty gives anything."));
-  const never = alike(denied, once).map(([places, things]) => [
-    h("h2", null, "Limits", ACCOUNTS.length > 1 ? (places.length === ACCOUNTS.length ? " in every account" : inAccounts(places)) : null, ", whatever allows more"),
-    h("ul", null, byReason(things, (thing) => thing.one).map((some) => deniedItem(some.map((thing) => thing.one), from(some[0].through))))]);
+  // A guardrail stands in every team that a person is in; it is said once.
+  const never = byAccounts(denied, ({ thing }) => deniedBy(thing)).map(([places, items]) => [
+    h("h2", null, "Limits", where(places), ", whatever allows more"),
+    h("ul", null, items.map((some) => deniedItem(some, some.every(({ through }) => through === some[0].through) ? from(some[0].through) : null)))]);
   return [...can, ...never];
 }
 
@@ -659,7 +677,7 @@ function matrix() {
     return h("label", null, label, control);
   };
   const options = (...pairs) => () => h("select", null, pairs.map(([value, text]) => h("option", { value }, text)));
-  const search = () => h("input", { type: "search", autocomplete: "off", spellcheck: "false" });
+  const search = () => h("input", { type: "search", placeholder: " ", autocomplete: "off", spellcheck: "false" });
   function draw() {
     const account = kept.account === "" ? null : Number(kept.account);
     const least = Number(kept.level);
@@ -691,11 +709,12 @@ function matrix() {
       h("th", { scope: "row", title: one.name }, link(hash(what, one.name), said(one.name))),
       columns.map((prefix) => h("td", null, cellLink(what, one, prefix, services.get(prefix))))), frame, Math.max(20, Math.floor(6000 / Math.max(1, columns.length))));
     const left = names.length - columns.length;
-    rest.replaceChildren(...(left > 0 ? [h("button", { type: "button", class: "more", onclick: () => { grid(what, rows, names, width + 4 * COLUMNS); frame.focus(); } },
-      `Show more of ${plural(left, "service")} that ${left === 1 ? "is" : "are"} not shown`)] : []));
+    rest.replaceChildren(...(left > 0 ? [`${columns.length} of ${names.length} services are shown. `, h("button", { type: "button", onclick: () => { grid(what, rows, names, width + 4 * COLUMNS); frame.focus(); } },
+      "Show more services")] : []));
   }
   const view = {
     title: "Matrix",
+    wide: true,
     lead: "The highest level of access in each service. A cell leads to the duties, statements and lines behind it.",
     nodes: [
       h("div", { class: "ask", role: "search" },
@@ -727,13 +746,13 @@ function cell(what, name, prefix) {
   if (!one) return missing(what, name);
   const parts = many(one.holders).map((holder) => {
     const service = many(holder.services).find((some) => some.prefix === prefix);
-    const held = many(holder.duties).filter((some) => many(some.rules).some(({ rule }) => speaksOf(RULES[rule], prefix)));
-    const denied = many(holder.denies).filter((some) => speaksOf(RULES[some.rule], prefix));
+    const held = rowsOf([holder], "duties").filter(({ thing }) => many(thing.rules).some(({ rule }) => speaksOf(RULES[rule], prefix)));
+    const denied = byAccounts(rowsOf([holder], "denies").filter(({ thing }) => speaksOf(RULES[thing.rule], prefix)), ({ thing }) => deniedBy(thing)).flatMap(([, items]) => items);
     if (!service && !held.length) return null;
     return [h("h2", null, ACCOUNTS.length > 1 ? ["In ", said(accountName(holder.account))] : "Access"),
       service ? h("p", null, LEVELS.map((level, i) => (service.counts[i] ? [chip(level), ` ${plural(service.counts[i], "action")} `] : null))) : null,
-      h("h3", null, "Given by"), h("ul", null, held.map((some) => heldItem(some, null, prefix))),
-      denied.length ? [h("h3", null, "Denied"), h("ul", null, byReason(denied).map((some) => deniedItem(some, null, prefix)))] : null];
+      h("h3", null, "Given by"), h("ul", null, held.map((row) => heldItem([row], null, prefix))),
+      denied.length ? [h("h3", null, "Denied"), h("ul", null, denied.map((some) => deniedItem(some, null, prefix)))] : null];
   });
   return {
     title: `${name} in ${prefix}`,
@@ -802,7 +821,7 @@ function team(name) {
       factList(["Declared", at(one.at)], ["Last change", changed(one.changed)], ["Never", joined(many(one.never).map((n) => link(hash("duty", n), said(n))))],
         ["Policies", policyCount(one)]),
       h("h2", null, plural(many(one.people).length, "person", "people")), many(one.people).length ? list : h("p", { class: "faint" }, "Nobody is in it."),
-      abilities(name, [{ holders: one.holders, through: null }], "with MFA"),
+      abilities(`Members of ${name}`, [{ holders: one.holders, through: null }], "with MFA"),
       becomes(BECOMING.filter((b) => b.kind === "team" && b.name === name)),
     ],
   };
@@ -864,8 +883,8 @@ function dutyView(name) {
   if (!one) return missing("duty", name);
   const holders = HOLDING.flatMap(({ kind, one: who_, href }) => many(who_.holders).flatMap((holder) => many(holder.duties).filter((held) => held.duty === name && held.kind !== "take")
     .map((held) => ({ kind, who_, href, account: holder.account, one: held }))));
-  const groups = alike(holders, (row) => JSON.stringify([row.href, row.one]));
-  const rows = groups.flatMap(([places, some]) => some.map((row) => () => [link(row.href, said(row.who_.name)), row.kind,
+  const groups = byAccounts(holders, (row) => JSON.stringify([row.href, askedBy(row.one)]));
+  const rows = groups.flatMap(([places, some]) => some.map(([row]) => () => [link(row.href, said(row.who_.name)), row.kind,
     places.length === ACCOUNTS.length ? "every account" : joined(places.map((p) => said(accountName(p)))),
     many(row.one.parameters).map((p) => h("div", null, said(p.name), ": ", joined(p.values.map(code)))), at(row.one.at) ?? ""]));
   return {
@@ -1072,7 +1091,7 @@ function who(...parts) {
   const query = new URLSearchParams(parts.pop());
   const names = h("datalist", { id: "names" });
   const input = (name, label, attributes) => h("label", { class: "wide" }, label,
-    h("input", { type: "search", name, autocomplete: "off", autocapitalize: "off", spellcheck: "false", value: query.get(name) ?? "", ...attributes }));
+    h("input", { type: "search", name, placeholder: " ", autocomplete: "off", autocapitalize: "off", spellcheck: "false", value: query.get(name) ?? "", ...attributes }));
   const choice = (name, label, pairs) => {
     const select = h("select", { name }, pairs.map(([value, text]) => h("option", { value }, text)));
     select.value = query.get(name) ?? "";
@@ -1172,27 +1191,24 @@ function shared(rows) {
 
 function holdersShown(rows, size, common) {
   const body = h("tbody");
-  const merged = new Map();
-  for (const row of rows) {
-    if (!merged.has(row.href)) merged.set(row.href, []);
-    merged.get(row.href).push(row);
-  }
+  const byHolder = new Map();
+  for (const row of rows) byHolder.set(row.href, [...(byHolder.get(row.href) ?? []), row]);
   const draw = (some) => {
     const [{ kind, one, href }] = some;
-    const hits = alike(some.flatMap((row) => row.hits.filter((hit) => bits.meet(hit.some, row.left)).map((hit) => ({ account: row.account, ...hit }))),
+    const hits = byAccounts(some.flatMap((row) => row.hits.filter((hit) => bits.meet(hit.some, row.left)).map((hit) => ({ account: row.account, ...hit }))),
       (hit) => JSON.stringify([hit.held.duty, hit.held.at, hit.granted]));
     const limits = new Map(some.flatMap((row) => [...limitsOf(row)]));
     const counts = [...new Set(some.map((row) => bits.count(row.left)))].sort((a, b) => a - b).join(" or ");
     return h("tr", null,
       h("th", { scope: "row" }, link(href, said(one.name)), h("div", { class: "faint" }, kind === "team" ? `team, ${plural(many(one.people).length, "person", "people")}` : kind,
         size > 1 ? `; ${counts} of ${size} actions` : "")),
-      h("td", null, h("ul", { class: "plain" }, hits.flatMap(([at_, list]) => list.map((hit) => hitShown(hit, at_)))),
+      h("td", null, h("ul", { class: "plain" }, hits.flatMap(([places, list]) => list.map(([hit]) => hitShown(hit, places)))),
         limits.size ? h("ul", { class: "plain" }, [...limits].filter(([key]) => !common[kind === "team" ? "team" : "role"].has(key)).map(([, denied]) => h("li", null, h("span", { class: "tag warn" }, denied.unless ? "denied if" : "denied"), " ", limitText(denied)))) : null));
   };
   const frame = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Teams and roles" },
     h("table", null, h("caption", { class: "out" }, "Teams and roles that can"), h("thead", null, h("tr", null, h("th", { scope: "col" }, "Who"), h("th", { scope: "col" }, "Through, on what and when"))), body));
   const wrapper = h("div", null, frame);
-  paged(body, [...merged.values()], draw, frame, 50);
+  paged(body, [...byHolder.values()], draw, frame, 50);
   return wrapper;
 }
 
@@ -1233,8 +1249,7 @@ const hrefOf = { team: (n) => hash("team", n), role: (n) => hash("role", n), "br
 
 /** Rows of BECOMING that are the same in several accounts, as one. */
 function becomings(some) {
-  return alike(some.map((b) => ({ account: b.account, b })), ({ b }) => JSON.stringify({ ...b, account: 0 }))
-    .flatMap(([places, list]) => list.map(({ b }) => ({ b, places })));
+  return merged(some.map((thing) => ({ account: thing.account, thing })), (b) => JSON.stringify({ ...b, account: 0 })).map(([b, places]) => ({ b, places }));
 }
 
 const howText = (b) => (b.how === "hands to a service" ? `by handing it to ${b.service || "a service"}` : "by taking it");
@@ -1317,6 +1332,7 @@ function become() {
   const text = ({ b, places }) => [b.kind, b.name, b.role, howText(b), ...many(b.people), ...many(b.when), ...places.map(accountName)].join(" ");
   return {
     title: "Who becomes whom",
+    wide: true,
     lead: "Who can act as a role: by taking it, or, drawn with a broken line, by handing it to a service that then acts as it. Both sides are judged.",
     nodes: [filtered("Filter", all, text, "way", show_), note, picture, h("h2", null, "The same as a table"), rows],
   };
@@ -1343,6 +1359,7 @@ function draw() {
   whole = [];
   const view = known ? VIEWS[name](...rest, ...(name === "who" ? [query] : [])) : missing("page", name);
   const heading = h("h1", { tabindex: "-1" }, said(view.title));
+  document.body.className = view.wide ? "wide" : "";
   main.replaceChildren(heading, ...(view.lead ? [h("p", { class: "lead" }, view.lead)] : []), ...view.nodes.flat(Infinity).filter(Boolean));
   document.title = `${view.title} · ${FACTS.organization}`;
   for (const item of document.querySelectorAll(".top nav a")) {
@@ -1387,10 +1404,10 @@ function begin() {
     .filter(([view]) => (view !== "compliance" || many(FACTS.compliance).length) && (view !== "become" || BECOMING.length))
     .map(([view, label]) => h("li", null, h("a", { href: hash(view), "data-view": view }, label))));
   document.querySelector(".foot").append("Made by Dutybound from ", said(FACTS.configuration), `, with the IAM service reference ${FACTS.reference}.`);
-  // On paper every list is whole and everything is open.
+  // On paper every list is whole and every statement is open; long lists of actions stand there as they are written.
   window.addEventListener("beforeprint", () => {
     whole.forEach((rest) => rest());
-    for (const one of main.querySelectorAll("details")) one.open = true;
+    for (const one of main.querySelectorAll("details:not(.actions)")) one.open = true;
   });
   document.getElementById("print").addEventListener("click", () => window.print());
   // The link that skips must not look like a view.
