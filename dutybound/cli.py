@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dutybound.callers import Session
     from dutybound.case import Question
     from dutybound.diagnostic import Diagnostic
+    from dutybound.report.facts import Facts
+    from dutybound.report.history import History
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
@@ -147,6 +149,79 @@ def steps(path: Path, environment: str | None) -> None:
     if checked.failed or checked.value is None:
         raise SystemExit(FINDINGS)
     click.echo(script(checked.value.accounts[0], checked.value.organization), nl=False)
+
+
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--out", default="report", show_default=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--environment", help="Report on the accounts of this environment alone (default: on each).")
+@click.option(
+    "--format",
+    "forms",
+    multiple=True,
+    type=click.Choice(["md", "json", "csv"]),
+    help="Write this one alone; again for more (default: all).",
+)
+@click.option(
+    "--docs",
+    type=click.Path(path_type=Path),
+    is_flag=False,
+    flag_value=Path("docs/access"),
+    metavar="[DIR]",
+    help="Write pages to commit instead, a page for each team and duty, into DIR (docs/access).",
+)
+def report(path: Path, out: Path, environment: str | None, forms: tuple[str, ...], docs: Path | None) -> None:
+    """Report who has access to what, and why.
+
+    PATH is a folder or a file; without it, the folder config. Writes access.md for people, access.json for tools and
+    access.csv for reviews, into the folder report. An old report stays as it was until the new one is whole. Exits
+    with 1 if the configuration has errors, or if the folder cannot be written.
+    """
+    from dutybound.report import docs as pages
+    from dutybound.report.formats import written
+    from dutybound.report.history import History, NoHistory
+    from dutybound.report.publish import publish
+
+    if docs is not None and forms:
+        raise click.UsageError("--docs writes pages of its own: it takes no --format")
+    found = _facts(path, environment, History() if docs is None else NoHistory())
+    folder = out if docs is None else docs
+    try:
+        if docs is None:
+            files = written(found, forms)
+            publish(out, files)
+            click.echo("\n".join(str(out / name) for name in files))
+        else:
+            click.echo(f"{docs}: {pages.write(found, docs)} pages")
+    except pages.NotOurs as error:
+        click.echo(
+            f"dutybound: {error} is there, and 'report --docs' did not write it: choose another folder", err=True
+        )
+        raise SystemExit(FINDINGS) from None
+    except OSError as error:
+        click.echo(f"dutybound: {folder} cannot be written: {(error.strerror or str(error)).lower()}", err=True)
+        raise SystemExit(FINDINGS) from None
+
+
+def _facts(path: Path, environment: str | None, history: History) -> Facts:
+    """What a report of a configuration shows; one with errors ends the command with what is wrong."""
+    from dutybound import diagnostic
+    from dutybound.compiler import compile_for, compile_reading, read_path
+    from dutybound.report.gather import facts
+    from dutybound.report.history import commit_of
+
+    reading, day = read_path(path), today()
+    made = (
+        compile_reading(reading, day) if environment is None else {environment: compile_for(reading, environment, day)}
+    )
+    found = diagnostic.in_order(d for one in made.values() for d in one.diagnostics)
+    if found:
+        click.echo(diagnostic.render_all(found, paint=_colour(sys.stderr)), err=True)
+    baselines = {name: one.value for name, one in made.items() if one.value is not None and not one.failed}
+    if reading.value is None or len(baselines) < len(made):
+        raise SystemExit(FINDINGS)
+    findings = {name: one.diagnostics for name, one in made.items()}
+    return facts(reading.value, baselines, findings, history, path.as_posix(), day.isoformat(), commit_of(path))
 
 
 def _watch(path: Path, environment: str | None) -> None:

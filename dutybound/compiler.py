@@ -29,14 +29,14 @@ def compile_path(path: Path, environment: str | None = None, today: date | None 
     `environment` is that of the account at hand, which a configuration must be told if it says `in:` anywhere; `today`
     is the day on which waivers and memberships may have ended (without one, nothing has).
     """
-    return _chosen(_read(source.load(path)), environment, today)
+    return compile_for(read_path(path), environment, today)
 
 
 def compile_text(
     text: str, path: str = "config.yaml", environment: str | None = None, today: date | None = None
 ) -> Checked[Baseline]:
     """Compile YAML text as if it stood in a file of that path."""
-    return _chosen(_read(source.loads(text, path)), environment, today)
+    return compile_for(_read(source.loads(text, path)), environment, today)
 
 
 def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None, Checked[Baseline]]:
@@ -63,6 +63,25 @@ def compile_reading(reading: Checked[Reading], today: date | None = None) -> dic
     }
 
 
+def compile_for(reading: Checked[Reading], environment: str | None, today: date | None = None) -> Checked[Baseline]:
+    """Compile what was read for one environment, which must be one that the configuration names, if it names any."""
+    if reading.failed or reading.value is None:
+        return Checked(None, reading.diagnostics)
+    known = environments(reading.value.configuration)
+    names = ", ".join(sorted(known))
+    if environment is None and known:
+        at = min(known.values(), key=lambda name: name.span.order if name.span else ("", 0, 0))
+        message = f"what is in this account depends on its environment: {names}"
+        wrong = Diagnostic("no-environment", message, at.span, "choose one, as in '-c environment=" + min(known) + "'")
+    elif environment is not None and environment not in known:
+        message = f"no team and no role has anything in an environment {quoted(environment)}"
+        near = did_you_mean(environment, known) or (f"known: {names}" if known else "leave it out")
+        wrong = Diagnostic("unknown-environment", message, None, near)
+    else:
+        return _compiled(reading, environment, today)
+    return Checked(None, in_order((*reading.diagnostics, wrong)))
+
+
 def promises(path: Path, environment: str | None = None, today: date | None = None) -> dict[str | None, list[Result]]:
     """Every test of a configuration and its result, for one environment or for each; none if it does not compile."""
     reading = _read(source.load(path))
@@ -82,25 +101,6 @@ def _read(loaded: Checked[Fields]) -> Checked[Reading]:
         return Checked(None, loaded.diagnostics)
     reading = read(loaded.value)
     return replace(reading, diagnostics=in_order((*loaded.diagnostics, *reading.diagnostics)))
-
-
-def _chosen(reading: Checked[Reading], environment: str | None, today: date | None) -> Checked[Baseline]:
-    """Compile for one environment, which must be one that the configuration names, if it names any."""
-    if reading.failed or reading.value is None:
-        return Checked(None, reading.diagnostics)
-    known = environments(reading.value.configuration)
-    names = ", ".join(sorted(known))
-    if environment is None and known:
-        at = min(known.values(), key=lambda name: name.span.order if name.span else ("", 0, 0))
-        message = f"what is in this account depends on its environment: {names}"
-        wrong = Diagnostic("no-environment", message, at.span, "choose one, as in '-c environment=" + min(known) + "'")
-    elif environment is not None and environment not in known:
-        message = f"no team and no role has anything in an environment {quoted(environment)}"
-        near = did_you_mean(environment, known) or (f"known: {names}" if known else "leave it out")
-        wrong = Diagnostic("unknown-environment", message, None, near)
-    else:
-        return _compiled(reading, environment, today)
-    return Checked(None, in_order((*reading.diagnostics, wrong)))
 
 
 def _compiled(reading: Checked[Reading], environment: str | None, today: date | None) -> Checked[Baseline]:

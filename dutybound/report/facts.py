@@ -13,14 +13,15 @@ stand in tables of `Facts`, and everything else names them by their place there,
 a holder can, if a rule of one of its `duties` takes in the action and the resource and no rule of its `denies` with an
 empty `unless` does. A deny with `unless` leaves it allowed, `unless` those words hold. A person has the duties of all
 teams of theirs, each until the end of the membership, and the denies of all of them. Without a resource any counts: a
-deny then takes the action away only if its resources are `*`. This is exact but for three things that the words say and
-that no table can: the `when` of a rule, variables in a resource (`${aws:username}`), and what other policies say
-(buckets, keys, SCPs).
+deny then takes the action away from a rule if its `resources` match every one of the rule's, read as a text. This is
+exact but for what no table can say: whether the `when` of a rule holds, variables in a resource (`${aws:username}`),
+several denies that together leave nothing, requests that name several resources at once (all of which must be allowed),
+and what other policies say (buckets, keys, SCPs).
 
-A rule takes in an action if it is in its set; a resource if one of `resources` matches it whole (`*`: any text, `?`: one
-character, case counts), or, where `but` is not empty, if none of `but` does. `ACCOUNT` in a pattern stands for the id
-of the account: any 12 digits. An action set with `everything` is every action of AWS, known here or not, without those
-in `actions`.
+A rule takes in an action if it is in its set; a resource if one of `resources` matches it whole (`*`: any text, `?`:
+one character, case counts), or, where `but` is not empty, if none of `but` does. `ACCOUNT` in a pattern stands for the
+id of the account: any 12 digits. An action set with `everything` is every action of AWS, known here or not, without
+those in `actions`.
 
 As JSON (`to_json`, `from_json`) a value is an object with the names of its fields, a tuple a list. A field that has the
 default of its class (`= ()`, `= ""`, `= None` …) is left out.
@@ -33,6 +34,8 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter
+
+from dutybound.policy import glob
 
 Effect = Literal["allow", "deny"]
 Level = Literal["list", "read", "write", "tagging", "permissions"]
@@ -106,6 +109,13 @@ class Rule:
     resources: tuple[str, ...] = ()
     but: tuple[str, ...] = ()
     when: tuple[str, ...] = ()
+
+    def covers(self, other: Rule) -> bool:
+        """Whether every resource that another rule is about is one of these; where it says no, it may still be so."""
+        if "*" in self.resources:
+            return True
+        matching = [glob(pattern).fullmatch for pattern in self.resources]
+        return bool(other.resources) and all(any(fits(text) for fits in matching) for text in other.resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +193,8 @@ class Denied:
 class Service:
     """What a holder can do in one service: how many actions of each level, in the order of `LEVELS`.
 
-    What is denied on every resource without a condition is taken off. `everywhere`: some of it on every resource.
+    What is denied without a condition wherever it is allowed (`Rule.covers`) is taken off. `everywhere`: some of it is
+    on every resource.
     """
 
     prefix: str

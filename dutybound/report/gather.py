@@ -9,22 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from dutybound import catalog
-from dutybound.answers import words
 from dutybound.baseline import Baseline
 from dutybound.baseline import Group as GroupOf
 from dutybound.baseline import Role as RoleOf
-from dutybound.case import Given, Ground, Question, team_of
+from dutybound.case import Ground
 from dutybound.config import Configuration, DutyUse, TeamTrust
 from dutybound.diagnostic import Diagnostic, Span, Text
-from dutybound.explain import Reach, WhoCan, stop_of, who_of
-from dutybound.managed import managed_policy
+from dutybound.explain import stop_of
 from dutybound.lower import PEOPLE_BOUNDARY, account_counts
-from dutybound.nearest import speaks_of
+from dutybound.managed import managed_policy
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE
-from dutybound.policy import Condition, Origin, Policy, Statement, filled, glob
+from dutybound.policy import Condition, Origin, Policy, Statement, glob
 from dutybound.quotas import quota
 from dutybound.read import GROUPS_PER_USER, Reading
 from dutybound.report.becoming import becoming
@@ -33,7 +30,6 @@ from dutybound.report.facts import (
     Account,
     Action,
     ActionSet,
-    Becoming,
     BreakGlass,
     Change,
     Control,
@@ -62,6 +58,7 @@ from dutybound.report.facts import (
     Waiver,
 )
 from dutybound.report.history import History
+from dutybound.report.levels import reduced, unconditional
 from dutybound.report.words import ACCOUNT, place, plain, plain_condition, principal_of, said
 
 
@@ -182,27 +179,20 @@ class _Gathering:
 
     # -- what somebody has
 
-    def holder(self, at: int, group: GroupOf | RoleOf, more: Iterable[Policy] = ()) -> Holder:
-        """What a group or role has in an account; `more` are policies whose denies count too."""
+    def holder(self, at: int, group: GroupOf | RoleOf, bounds: Iterable[Policy] = ()) -> Holder:
+        """What a group or role has in an account. What `bounds` allow grants nothing; what they deny counts."""
         policies = {p.name: p for p in self.grounds[at].account.policies if p.name in group.policies}
         held: dict[tuple[str, str, str], list[Granted]] = {}
         abouts: dict[tuple[str, str, str], Held] = {}
         denies: list[Denied] = []
-        allowed: set[tuple[int, bool]] = set()
-        gone: set[int] = set()
-        for merged in self._merged(at, group, more):
+        allowed: dict[int, Rule] = {}
+        for merged in self._merged(at, group, bounds):
             statement = merged.statement
             if statement.effect == "Deny":
-                denied = self._denied(at, statement)
-                if denied is not None:
-                    denies.append(denied)
-                    rule = self.rules[denied.rule]
-                    if not denied.unless and rule.resources == ("*",):
-                        gone.add(rule.actions)
+                denies += (d for part in self._parted(at, statement) if (d := self._denied(at, part)) is not None)
                 continue
             number = self.rule(at, statement)
-            rule = self.rules[number]
-            allowed.add((rule.actions, "*" in rule.resources))
+            allowed[number] = self.rules[number]
             for origin in statement.origins or (Origin("break_glass", group.span),):
                 about = self._held(origin, statement)
                 key = (about.kind, about.duty, about.at)
@@ -214,16 +204,18 @@ class _Gathering:
             at,
             tuple(replace(abouts[key], rules=tuple(held[key])) for key in sorted(held, key=_by_kind)),
             tuple(sorted(denies, key=lambda d: (d.kind, d.what, d.rule))),
-            self._services(frozenset(allowed), frozenset(gone)),
+            self._services(allowed.values(), unconditional(self.rules, denies)),
             tuple(PolicySize(name, policies[name].policy.size) for name in sorted(policies)),
             tuple(sorted(group.managed)),
         )
 
-    def _merged(self, at: int, group: GroupOf | RoleOf, more: Iterable[Policy]) -> Iterator[_Merged]:
-        """The statements of a holder; those that were cut by their actions are one again."""
+    def _merged(self, at: int, group: GroupOf | RoleOf, bounds: Iterable[Policy]) -> Iterator[_Merged]:
+        """The statements of a holder and the denies of its boundaries; those that were cut by actions are one again."""
         own = {p.name: p.policy for p in self.grounds[at].account.policies if p.name in group.policies}
         whole: dict[object, tuple[Statement, list[str], list[str]]] = {}
-        for statement in (s for policy in (*(own[n] for n in sorted(own)), *more) for s in policy.statements):
+        mine = (s for name in sorted(own) for s in own[name].statements)
+        denies = (s for policy in bounds for s in policy.statements if s.effect == "Deny")
+        for statement in (*mine, *denies):
             origins = tuple((o.duty, _order(o.asked), _order(o.granted)) for o in statement.origins)
             sort = (statement.effect, statement.conditions, origins, stop_of(statement))
             where = (statement.resources, statement.not_resources)
@@ -264,6 +256,23 @@ class _Gathering:
         wanted = origin.granted.order
         return next((at for at, grant in enumerate(duty.grants) if _order(grant.span) == wanted), -1)
 
+    def _parted(self, at: int, statement: Statement) -> Iterator[Statement]:
+        """A deny in two: the actions that it denies on everything that they can be about, on `*`, and the rest."""
+        if not statement.actions or not statement.resources or "*" in statement.resources:
+            yield statement
+            return
+        fits = [glob(plain(resource, self.grounds[at].partition)).fullmatch for resource in statement.resources]
+        partition = self.grounds[at].partition
+        whole = {
+            action
+            for action in catalog.spoken_of(statement)
+            if (names := _formats(action, partition)) and all(any(fit(name) for fit in fits) for name in names)
+        }
+        if rest := catalog.spoken_of(statement) - whole:
+            yield replace(statement, actions=tuple(sorted(map(str, rest)))) if whole else statement
+        if whole:
+            yield replace(statement, actions=tuple(sorted(map(str, whole))), resources=("*",))
+
     def _denied(self, at: int, statement: Statement) -> Denied | None:
         """A deny in words; None for one that stops nobody who uses MFA."""
         if any(map(_spares_mfa, statement.conditions)):
@@ -281,22 +290,24 @@ class _Gathering:
         span = next((o.asked for o in statement.origins if o.asked), None)
         return Denied(kind, what, self.rule(at, statement), place(span), " and ".join(map(said, when)))
 
-    def _services(self, allowed: frozenset[tuple[int, bool]], gone: frozenset[int]) -> tuple[Service, ...]:
-        """What these sets of actions come to by service, each with whether it is on every resource."""
-        key = (allowed, gone)
-        if key not in self.services:
-            without = frozenset[catalog.Action]().union(*(self.members[at] for at in gone))
-            wide = frozenset[catalog.Action]().union(*(self.members[at] for at, every in allowed if every)) - without
-            all_ = frozenset[catalog.Action]().union(*(self.members[at] for at, _ in allowed)) - without
+    def _services(self, allowed: Iterable[Rule], denies: Sequence[Rule]) -> tuple[Service, ...]:
+        """What rules come to by service, less what is denied."""
+        parts = reduced(allowed, denies)
+        if parts not in self.services:
+            everywhere: set[str] = set()
+            left: set[catalog.Action] = set()
+            for at, wide, gone in parts:
+                actions = self.members[at].difference(*(self.members[one] for one in gone))
+                left |= actions
+                everywhere |= {action.service for action in actions} if wide else set()
             counts: dict[str, list[int]] = {}
-            for action in all_:
+            for action in left:
                 counts.setdefault(action.service, [0] * len(LEVELS))[_RANK[action.level]] += 1
-            everywhere = {action.service for action in wide}
-            self.services[key] = tuple(
+            self.services[parts] = tuple(
                 Service(prefix, (n[0], n[1], n[2], n[3], n[4]), prefix in everywhere)
                 for prefix, n in sorted(counts.items())
             )
-        return self.services[key]
+        return self.services[parts]
 
     # -- who
 
@@ -454,7 +465,9 @@ class _Gathering:
         for at, ground in enumerate(self.grounds):
             for name, count in account_counts(ground.account).items():
                 limit = quota(name)
-                yield QuotaUse(at, limit.unit, count, limit.value, limit.maximum)
+                yield QuotaUse(
+                    at, name.removesuffix("-per-account").replace("-", " "), count, limit.value, limit.maximum
+                )
 
 
 # --- words ----------------------------------------------------------------------------------------------------------
@@ -477,6 +490,19 @@ def _findings(found: Mapping[str | None, Iterable[Diagnostic]]) -> Iterator[Find
     for d, environments in sorted(where.items(), key=lambda pair: pair[0].order):
         some = tuple(environments) if len(environments) < len(found) else ()
         yield Finding(d.name, d.severity, d.message, place(d.span), d.hint, some)
+
+
+def _formats(action: catalog.Action, partition: str) -> list[str]:
+    """The names, with any text for what varies, that the resources of an action have in its own account."""
+    known = catalog.service(action.service).types
+    own = {"Partition": partition, "Account": ACCOUNT}
+    formats = [known[name].arn if name in known else "" for name in action.types]
+    return [_VARIABLE.sub(lambda found: own.get(found[1], _ANY), text) for text in formats]
+
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_ANY = "\ue002"
+"""What only a star matches: no name holds it."""
 
 
 def _spares_mfa(condition: Condition) -> bool:

@@ -106,7 +106,7 @@ def commit_of(path: Path) -> str:
 def _git(folder: Path, *arguments: str) -> str:
     """What git prints, or nothing if it fails."""
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, check=False, timeout=_SECONDS
         )
     except (OSError, subprocess.SubprocessError):

@@ -56,5 +56,3 @@ def plain_condition(condition: Condition, partition: str) -> Condition:
 def place(span: Span | None) -> str:
     """The file and line of a span, if there is one."""
     return span.place if span else ""
-
-
