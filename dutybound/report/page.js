@@ -376,6 +376,13 @@ function changed(change) {
 /** A summary as the end of a sentence: "Look up orders" becomes "look up orders", "DNS records …" stays. */
 const lowered = (text) => (/^[A-Z][^A-Z]/.test(text) ? text[0].toLowerCase() + text.slice(1) : text);
 
+/** The actions of a set that have a place. */
+function placesOf(set) {
+  if (!set.everything) return many(set.actions);
+  const but = new Set(many(set.actions));
+  return [...ACTIONS.keys()].filter((place) => !but.has(place));
+}
+
 const ownMfa = (held) => held.kind === "mfa";
 
 /**
@@ -387,16 +394,14 @@ function servicesHeld(holder) {
   const found = new Map(many(holder.services).map((s_) => [s_.prefix, { top: highest(s_.counts), everywhere: s_.everywhere === true }]));
   const own = new Set(many(holder.duties).filter(ownMfa).flatMap((held) => many(held.rules).flatMap(({ rule }) => many(SETS[RULES[rule].actions].actions).map(serviceOf))));
   for (const prefix of own) found.delete(prefix);
-  if (own.size) {
-    const gone = new Set(many(holder.denies).filter((d) => !d.unless && many(RULES[d.rule].resources).includes("*")).flatMap((d) => many(SETS[RULES[d.rule].actions].actions)));
-    for (const { rule } of many(holder.duties).filter((held) => !ownMfa(held)).flatMap((held) => many(held.rules))) {
-      const [set, all] = [SETS[RULES[rule].actions], many(RULES[rule].but).length > 0 || RULES[rule].resources.includes("*")];
-      const named_ = new Set(many(set.actions));
-      for (const place of set.everything ? ACTIONS.keys() : named_) {
-        if ((set.everything && named_.has(place)) || !own.has(serviceOf(place)) || gone.has(place)) continue;
-        const before = found.get(serviceOf(place)) ?? { top: -1, everywhere: false };
-        found.set(serviceOf(place), { top: Math.max(before.top, LEVELS.indexOf(levelOf(place))), everywhere: before.everywhere || all });
-      }
+  const denies = own.size ? many(holder.denies).filter((denied) => !denied.unless) : [];
+  for (const { rule } of own.size ? many(holder.duties).filter((held) => !ownMfa(held)).flatMap((held) => many(held.rules)) : []) {
+    const gone = denies.filter((denied) => within(rule, denied.rule)).map((denied) => SETS[RULES[denied.rule].actions]);
+    const everywhere = many(RULES[rule].but).length > 0 || many(RULES[rule].resources).includes("*");
+    for (const place of placesOf(SETS[RULES[rule].actions])) {
+      if (!own.has(serviceOf(place)) || gone.some((set) => many(set.actions).includes(place) !== (set.everything === true))) continue;
+      const before = found.get(serviceOf(place)) ?? { top: -1, everywhere: false };
+      found.set(serviceOf(place), { top: Math.max(before.top, LEVELS.indexOf(levelOf(place))), everywhere: before.everywhere || everywhere });
     }
   }
   servicesHeld.known.set(holder, found);
@@ -1005,23 +1010,26 @@ function whoCan(action, resource, account) {
   const onSome = memo((rule) => (many(rule.but).length ? !rule.but.some((p) => covers(asked, p)) : many(rule.resources).some((p) => reaches(asked, p))));
   const onAll = memo((rule) => (many(rule.but).length ? asked !== "" && !rule.but.some((p) => reaches(asked, p)) : many(rule.resources).some((p) => covers(asked, p))));
 
-  /** What one holder of one account is allowed and denied. */
+  /**
+   * What one holder of one account is allowed and denied: `allowed` by `hits`, `gone` whatever allows it, and `partial`
+   * denies, which take something away from those rules alone whose every resource is theirs.
+   */
   function judged(holder) {
-    const part = { account: holder.account, allowed: empty(), gone: empty(), hits: [], limits: [], none: true };
+    const part = { account: holder.account, allowed: empty(), gone: empty(), hits: [], limits: [], partial: [] };
     for (const held of many(holder.duties)) {
       for (const granted of many(held.rules)) {
         const set = RULES[granted.rule].actions;
         if (!speaks[set] || !onSome(granted.rule)) continue;
         bits.or(part.allowed, ofSet[set]);
         part.hits.push({ held, granted, some: ofSet[set] });
-        part.none = false;
       }
     }
     for (const denied of many(holder.denies)) {
       const set = RULES[denied.rule].actions;
       if (!speaks[set] || !onSome(denied.rule)) continue;
-      if (!denied.unless && onAll(denied.rule)) bits.or(part.gone, ofSet[set]);
-      else part.limits.push({ denied, some: ofSet[set] });
+      if (!denied.unless && onAll(denied.rule)) { bits.or(part.gone, ofSet[set]); continue; }
+      part.limits.push({ denied, some: ofSet[set] });
+      if (!denied.unless) part.partial.push({ rule: denied.rule, some: ofSet[set] });
     }
     return part;
   }
@@ -1032,9 +1040,7 @@ function whoCan(action, resource, account) {
     const parts = many(one.holders).filter((holder) => account === null || holder.account === account).map(judged);
     if (kind === "team") ofTeam.set(one.name, parts);
     for (const part of parts) {
-      if (part.none) continue;
-      const left = part.allowed.slice();
-      bits.less(left, part.gone);
+      const { left } = leftOf([part], empty);
       if (bits.any(left)) found.push({ kind, one, href, ...part, left });
     }
   }
@@ -1057,16 +1063,52 @@ function peopleWho(ofTeam, empty) {
   return { people: people_, stopped };
 }
 
+/** What is left of parts that one caller has in one account: `left` of all, and `of`, what each of them gives of it. */
+function leftOf(parts, empty) {
+  const [left, gone] = [empty(), empty()];
+  for (const part of parts) bits.or(gone, part.gone);
+  const partial = parts.flatMap((part) => part.partial);
+  const of = parts.map((part) => {
+    let rest = part.allowed.slice();
+    // Only denies of some resources have to be held against each rule.
+    if (partial.some((deny) => bits.meet(rest, deny.some))) {
+      rest = empty();
+      for (const hit of part.hits) bits.or(rest, restOf(hit, partial));
+    }
+    bits.less(rest, gone);
+    bits.or(left, rest);
+    return rest;
+  });
+  return { left, of };
+}
+
+/** What a rule still allows beside denies of some resources. */
+function restOf({ granted, some }, partial) {
+  const rest = some.slice();
+  for (const deny of partial) if (bits.meet(rest, deny.some) && within(granted.rule, deny.rule)) bits.less(rest, deny.some);
+  return rest;
+}
+
+/** Whether every resource of a rule is one of another's, both read as texts; where it says no, it may still be so. */
+function within(rule, wide) {
+  const key = rule * RULES.length + wide;
+  if (!within.known.has(key)) {
+    const [texts, patterns] = [many(RULES[rule].resources), many(RULES[wide].resources)];
+    within.known.set(key, patterns.includes("*") || (texts.length > 0 && texts.every((text) => patterns.some((pattern) => fits(pattern, text)))));
+  }
+  return within.known.get(key);
+}
+within.known = new Map();
+
 /** What the members of these teams can: { left: what in which account, parts }, or null if nothing is allowed at all. */
 function together(mine, ofTeam, empty) {
   const parts = mine.flatMap((name) => ofTeam.get(name).map((part) => ({ name, part })));
-  if (parts.every(({ part }) => part.none)) return null;
+  if (!parts.some(({ part }) => part.hits.length)) return null;
   const left = [];
   for (let account = 0; account < ACCOUNTS.length; account++) {
-    const [allowed, gone] = [empty(), empty()];
-    for (const { part } of parts) if (part.account === account) { bits.or(allowed, part.allowed); bits.or(gone, part.gone); }
-    bits.less(allowed, gone);
-    if (bits.any(allowed)) left.push({ account, allowed });
+    const here = parts.filter(({ part }) => part.account === account);
+    const answer = leftOf(here.map(({ part }) => part), empty);
+    if (bits.any(answer.left)) left.push({ account, allowed: answer.left, by: here.filter((_, i) => bits.any(answer.of[i])).map(({ name }) => name) });
   }
   return { left, parts };
 }
@@ -1074,10 +1116,10 @@ function together(mine, ofTeam, empty) {
 /** The teams by which somebody can, and what of it is denied under conditions. */
 function wayOf({ left, parts }) {
   const [through, limits] = [new Set(), new Map()];
-  for (const { account, allowed } of left) {
-    for (const { name, part } of parts) {
+  for (const { account, allowed, by } of left) {
+    for (const name of by) through.add(name);
+    for (const { part } of parts) {
       if (part.account !== account) continue;
-      if (bits.meet(part.allowed, allowed)) through.add(name);
       for (const { denied, some } of part.limits) if (bits.meet(some, allowed)) limits.set(limitKey(denied), denied);
     }
   }
@@ -1195,7 +1237,7 @@ function holdersShown(rows, size, common) {
   for (const row of rows) byHolder.set(row.href, [...(byHolder.get(row.href) ?? []), row]);
   const draw = (some) => {
     const [{ kind, one, href }] = some;
-    const hits = byAccounts(some.flatMap((row) => row.hits.filter((hit) => bits.meet(hit.some, row.left)).map((hit) => ({ account: row.account, ...hit }))),
+    const hits = byAccounts(some.flatMap((row) => row.hits.filter((hit) => bits.meet(restOf(hit, row.partial), row.left)).map((hit) => ({ account: row.account, ...hit }))),
       (hit) => JSON.stringify([hit.held.duty, hit.held.at, hit.granted]));
     const limits = new Map(some.flatMap((row) => [...limitsOf(row)]));
     const counts = [...new Set(some.map((row) => bits.count(row.left)))].sort((a, b) => a - b).join(" or ");
