@@ -1,5 +1,5 @@
 "use strict";
-// The page draws what lies in <script id="facts">. Text of the configuration reaches it as text nodes and attribute
+// The page draws the facts that lie in it as JSON. Text of the configuration reaches it as text nodes and attribute
 // values only: nothing here parses HTML, and the policy in the page's head would stop a script that came in by it.
 
 // --- elements -------------------------------------------------------------------------------------------------------
@@ -166,10 +166,13 @@ function reaches(asked, pattern) {
   if (asked === "" || pattern === "*") return true;
   const text = anything(pattern);
   if (asked.startsWith("arn:") || asked === "*") return overlap(asked, text);
-  const name = text.startsWith("arn:") ? text.split(":").slice(5).join(":") : text;
+  const parts = text.split(":");
+  if (parts[0] !== "arn" || parts.length < 6) return overlap(`*${asked}`, text);
+  const name = parts.slice(5).join(":");
   if (overlap(asked, name)) return true;
+  // "table/orders" is a type and a name; what stands before the slash in S3 is the bucket.
   const cut = name.search(/[/:]/);
-  return cut >= 0 && !WILD.test(name.slice(0, cut)) && overlap(asked, name.slice(cut + 1));
+  return parts[2] !== "s3" && cut >= 0 && !WILD.test(name.slice(0, cut)) && overlap(asked, name.slice(cut + 1));
 }
 
 /** Whether a pattern takes in every resource that is asked about; where that is not certain, it does not. */
@@ -712,7 +715,7 @@ function matrix() {
       h("caption", { class: "out" }, `Highest level of each ${what} in each service`), h("thead", null, head), body));
     paged(body, rows, ({ one, services }) => h("tr", null,
       h("th", { scope: "row", title: one.name }, link(hash(what, one.name), said(one.name))),
-      columns.map((prefix) => h("td", null, cellLink(what, one, prefix, services.get(prefix))))), frame, Math.max(20, Math.floor(6000 / Math.max(1, columns.length))));
+      columns.map((prefix) => h("td", null, cellLink(what, one, prefix, services.get(prefix))))), frame, Math.min(PAGE, Math.max(20, Math.floor(6000 / Math.max(1, columns.length)))));
     const left = names.length - columns.length;
     rest.replaceChildren(...(left > 0 ? [`${columns.length} of ${names.length} services are shown. `, h("button", { type: "button", onclick: () => { grid(what, rows, names, width + 4 * COLUMNS); frame.focus(); } },
       "Show more services")] : []));
@@ -981,8 +984,8 @@ function similar(question) {
 const bits = {
   or: (into, from) => { for (let i = 0; i < into.length; i++) into[i] |= from[i]; },
   less: (into, from) => { for (let i = 0; i < into.length; i++) into[i] &= ~from[i]; },
-  any: (one) => one.some((word) => word !== 0),
-  meet: (one, other) => one.some((word, i) => (word & other[i]) !== 0),
+  any: (one) => { for (let i = 0; i < one.length; i++) if (one[i]) return true; return false; },
+  meet: (one, other) => { for (let i = 0; i < one.length; i++) if (one[i] & other[i]) return true; return false; },
   count: (one) => one.reduce((sum, word) => { let n = 0; for (let w = word; w; w &= w - 1) n++; return sum + n; }, 0),
 };
 
@@ -1067,7 +1070,7 @@ function peopleWho(ofTeam, empty) {
 function leftOf(parts, empty) {
   const [left, gone] = [empty(), empty()];
   for (const part of parts) bits.or(gone, part.gone);
-  const partial = parts.flatMap((part) => part.partial);
+  const partial = [...new Map(parts.flatMap((part) => part.partial.map((deny) => [deny.rule, deny]))).values()];
   const of = parts.map((part) => {
     let rest = part.allowed.slice();
     // Only denies of some resources have to be held against each rule.
@@ -1085,20 +1088,20 @@ function leftOf(parts, empty) {
 /** What a rule still allows beside denies of some resources. */
 function restOf({ granted, some }, partial) {
   const rest = some.slice();
-  for (const deny of partial) if (bits.meet(rest, deny.some) && within(granted.rule, deny.rule)) bits.less(rest, deny.some);
+  for (const deny of partial) if (within(granted.rule, deny.rule)) bits.less(rest, deny.some);
   return rest;
 }
 
 /** Whether every resource of a rule is one of another's, both read as texts; where it says no, it may still be so. */
 function within(rule, wide) {
-  const key = rule * RULES.length + wide;
-  if (!within.known.has(key)) {
+  const known = within.known[wide] ??= new Map();
+  if (!known.has(rule)) {
     const [texts, patterns] = [many(RULES[rule].resources), many(RULES[wide].resources)];
-    within.known.set(key, patterns.includes("*") || (texts.length > 0 && texts.every((text) => patterns.some((pattern) => fits(pattern, text)))));
+    known.set(rule, patterns.includes("*") || (texts.length > 0 && texts.every((text) => patterns.some((pattern) => fits(pattern, text)))));
   }
-  return within.known.get(key);
+  return known.get(rule);
 }
-within.known = new Map();
+within.known = [];
 
 /** What the members of these teams can: { left: what in which account, parts }, or null if nothing is allowed at all. */
 function together(mine, ofTeam, empty) {
