@@ -167,8 +167,8 @@ function reaches(asked, pattern) {
   const text = anything(pattern);
   if (asked.startsWith("arn:") || asked === "*") return overlap(asked, text);
   const parts = text.split(":");
-  if (parts[0] !== "arn" || parts.length < 6) return overlap(`*${asked}`, text);
-  const name = parts.slice(5).join(":");
+  if (parts[0] === "arn" && parts.length < 6) return overlap(`*${asked}`, text);
+  const name = parts[0] === "arn" ? parts.slice(5).join(":") : parts[parts.length - 1];
   if (overlap(asked, name)) return true;
   // "table/orders" is a type and a name; what stands before the slash in S3 is the bucket.
   const cut = name.search(/[/:]/);
