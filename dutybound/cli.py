@@ -184,6 +184,8 @@ def report(path: Path, out: Path, environment: str | None, forms: tuple[str, ...
 
     if docs is not None and forms:
         raise click.UsageError("--docs writes pages of its own: it takes no --format")
+    if docs is not None and any(docs.glob("*.y*ml")):
+        raise click.UsageError(f"{docs} holds a configuration; write PATH before --docs, and a folder as --docs=DIR")
     found = _facts(path, environment, History() if docs is None else NoHistory())
     folder = out if docs is None else docs
     try:

@@ -17,7 +17,7 @@ from dutybound.explain import Reach, WhoCan, who_of
 from dutybound.nearest import speaks_of
 from dutybound.policy import glob
 from dutybound.report.facts import Becoming
-from dutybound.report.words import ACCOUNT, place, plain, plain_condition, principal_of, said
+from dutybound.report.words import ACCOUNT, conditions, place, plain, principal_of
 
 
 def becoming(at: int, ground: Ground) -> Iterator[Becoming]:
@@ -37,7 +37,7 @@ def becoming(at: int, ground: Ground) -> Iterator[Becoming]:
 def _outside(at: int, ground: Ground, role: Role) -> Iterator[Becoming]:
     """Whom a trust lets in that is not of this account."""
     for statement in role.trust.statements:
-        when = tuple(said(plain_condition(c, ground.partition)) for c in statement.conditions)
+        when = conditions(statement, ground.partition)
         span = next((o.asked for o in statement.origins if o.asked), None)
         for principal in statement.principals if statement.effect == "Allow" else ():
             for text in principal.values:
@@ -94,7 +94,7 @@ def _told(at: int, ground: Ground, role: Role, answer: WhoCan, service: str) -> 
     how: Literal["takes", "hands to a service"] = "hands to a service" if service else "takes"
     for reach in answer.reaches:
         way = reach.way
-        when = tuple(said(c) for c in way.statement.conditions if c.key != "iam:PassedToService")
+        when = conditions(way.statement, ground.partition, but="iam:PassedToService")
         if way.kind == "boundary" or (way.kind == "role" and way.holder == role.name):
             continue
         people = _people(ground, reach) if way.kind == "team" else ()

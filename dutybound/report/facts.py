@@ -13,10 +13,10 @@ stand in tables of `Facts`, and everything else names them by their place there,
 a holder can, if a rule of one of its `duties` takes in the action and the resource and no rule of its `denies` with an
 empty `unless` does. A deny with `unless` leaves it allowed, `unless` those words hold. A person has the duties of all
 teams of theirs, each until the end of the membership, and the denies of all of them. Without a resource any counts: a
-deny then takes the action away from a rule if its `resources` match every one of the rule's, read as a text. This is
-exact but for what no table can say: whether the `when` of a rule holds, variables in a resource (`${aws:username}`),
-several denies that together leave nothing, requests that name several resources at once (all of which must be allowed),
-and what other policies say (buckets, keys, SCPs).
+deny then takes the action away from a rule if its `resources` match every one of the rule's, read as a text in which
+only a star matches a star (`Rule.covers`). This is exact but for what no table can say: whether the `when` of a rule
+holds, variables in a resource (`${aws:username}`), several denies that together leave nothing, requests that name
+several resources at once (all of which must be allowed), and what other policies say (buckets, keys, SCPs).
 
 A rule takes in an action if it is in its set; a resource if one of `resources` matches it whole (`*`: any text, `?`:
 one character, case counts), or, where `but` is not empty, if none of `but` does. `ACCOUNT` in a pattern stands for the
@@ -43,6 +43,10 @@ LEVELS: tuple[Level, ...] = ("list", "read", "write", "tagging", "permissions")
 """From the least: the order of `Service.counts`, and of colours in a matrix."""
 Place = str
 """A file and a line, `config/teams.yaml:14`; empty if there is none."""
+
+
+ANYTHING = "\ue002" * 99
+"""Stands in a name for any text: only a star matches it, since no pattern has so many question marks."""
 
 
 # --- when, where ----------------------------------------------------------------------------------------------------
@@ -115,7 +119,8 @@ class Rule:
         if "*" in self.resources:
             return True
         matching = [glob(pattern).fullmatch for pattern in self.resources]
-        return bool(other.resources) and all(any(fits(text) for fits in matching) for text in other.resources)
+        texts = [text.replace("*", ANYTHING) for text in other.resources]
+        return bool(texts) and all(any(fits(text) for fits in matching) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,12 @@ from dutybound.quotas import quota
 from dutybound.read import GROUPS_PER_USER, Reading
 from dutybound.report.becoming import becoming
 from dutybound.report.facts import (
+    ANYTHING,
     LEVELS,
     Account,
     Action,
     ActionSet,
     BreakGlass,
-    Change,
     Control,
     Denied,
     Duty,
@@ -59,7 +59,7 @@ from dutybound.report.facts import (
 )
 from dutybound.report.history import History
 from dutybound.report.levels import reduced, unconditional
-from dutybound.report.words import ACCOUNT, place, plain, plain_condition, principal_of, said
+from dutybound.report.words import ACCOUNT, conditions, place, plain, principal_of
 
 
 def facts(
@@ -160,7 +160,7 @@ class _Gathering:
             actions,
             tuple(sorted(plain(r, fill) for r in statement.resources)),
             tuple(sorted(plain(r, fill) for r in statement.not_resources)),
-            tuple(said(plain_condition(c, fill)) for c in statement.conditions),
+            conditions(statement, fill),
         )
         if rule not in self._places:
             self._places[rule] = len(self.rules)
@@ -232,21 +232,20 @@ class _Gathering:
 
     def _held(self, origin: Origin, statement: Statement) -> Held:
         """The duty, or the part of the baseline that stands for one, behind a statement that allows; without rules."""
-        at = place(origin.asked)
+        at, changed = place(origin.asked), self.history.line(origin.asked)
         if origin.duty == "mfa":
             return Held("enrol-mfa", at, kind="mfa")
         if origin.duty == "break_glass":
             return Held("break-glass", at, kind="break-glass")
         if origin.duty == "trusts":
-            return Held(statement.resources[0].rpartition("/")[2], at, kind="take", changed=self._line(origin.asked))
+            return Held(
+                statement.resources[0].rpartition("/")[2], at, kind="take", changed=self.history.line(origin.asked)
+            )
         self.used.add(origin.duty)
         use = self.uses.get((origin.duty, _order(origin.asked)))
         given = sorted(use.parameters.items()) if use else ()
         parameters = tuple(Parameter(str(name), tuple(map(str, values))) for name, values in given)
-        return Held(origin.duty, at, parameters=parameters, changed=self._line(origin.asked))
-
-    def _line(self, span: Span | None) -> Change | None:
-        return self.history.line(span)
+        return Held(origin.duty, at, parameters=parameters, changed=changed)
 
     def _grant(self, origin: Origin) -> int:
         """The place of the grant behind a statement, among those of its duty."""
@@ -261,8 +260,8 @@ class _Gathering:
         if not statement.actions or not statement.resources or "*" in statement.resources:
             yield statement
             return
-        fits = [glob(plain(resource, self.grounds[at].partition)).fullmatch for resource in statement.resources]
         partition = self.grounds[at].partition
+        fits = [glob(plain(resource, partition)).fullmatch for resource in statement.resources]
         whole = {
             action
             for action in catalog.spoken_of(statement)
@@ -286,9 +285,9 @@ class _Gathering:
             "end": "after the end",
         }.get(kind, f"denied by {duty or 'a policy of AWS'}")
         fill = self.grounds[at].partition
-        when = [plain_condition(c, fill) for c in statement.conditions if c.key != "aws:ViaAWSService"]
+        when = conditions(statement, fill, but="aws:ViaAWSService")
         span = next((o.asked for o in statement.origins if o.asked), None)
-        return Denied(kind, what, self.rule(at, statement), place(span), " and ".join(map(said, when)))
+        return Denied(kind, what, self.rule(at, statement), place(span), " and ".join(when))
 
     def _services(self, allowed: Iterable[Rule], denies: Sequence[Rule]) -> tuple[Service, ...]:
         """What rules come to by service, less what is denied."""
@@ -340,7 +339,7 @@ class _Gathering:
         for team, listing in sorted(self.configuration.teams.items()):
             for member in listing.members:
                 name, at = str(member.name), member.name.span
-                one = Membership(str(team), place(at), str(member.until or ""), self._line(at))
+                one = Membership(str(team), place(at), str(member.until or ""), self.history.line(at))
                 memberships.setdefault(name, []).append(one)
                 spans.setdefault(name, []).append(at)
         keys = {str(name): name for name in self.configuration.people}
@@ -386,7 +385,7 @@ class _Gathering:
         fill = self.grounds[at].partition
         entry = next((e for n, e in self.configuration.roles.items() if n == role.name), None)
         for statement in role.trust.statements:
-            when = tuple(said(plain_condition(c, fill)) for c in statement.conditions)
+            when = conditions(statement, fill)
             for principal in statement.principals:
                 for text in principal.values:
                     kind, who = principal_of(principal.kind, plain(text, fill))
@@ -497,12 +496,10 @@ def _formats(action: catalog.Action, partition: str) -> list[str]:
     known = catalog.service(action.service).types
     own = {"Partition": partition, "Account": ACCOUNT}
     formats = [known[name].arn if name in known else "" for name in action.types]
-    return [_VARIABLE.sub(lambda found: own.get(found[1], _ANY), text) for text in formats]
+    return [_VARIABLE.sub(lambda found: own.get(found[1], ANYTHING), text) for text in formats]
 
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_ANY = "\ue002"
-"""What only a star matches: no name holds it."""
 
 
 def _spares_mfa(condition: Condition) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dutybound.diagnostic import visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~&$])")
+_BLOCK = re.compile(r"^(\d*)([-+=.)])")
+"""What begins a list or a heading where it stands first in a line."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -18,7 +20,8 @@ def escaped(text: str) -> str:
 
     CommonMark, "Backslash escapes", and GitHub's additions: bars of tables, `~`, links without brackets.
     """
-    return _SPECIAL.sub(r"\\\1", visible(text)).replace("://", r"\://").replace("www.", r"www\.")
+    shown = _SPECIAL.sub(r"\\\1", visible(text).strip()).replace("://", r"\://").replace("www.", r"www\.")
+    return _BLOCK.sub(r"\1\\\2", shown)
 
 
 def code(text: str) -> str:

@@ -7,20 +7,27 @@ from typing import Literal
 
 from dutybound.answers import words
 from dutybound.diagnostic import Span
-from dutybound.policy import Condition, filled
+from dutybound.policy import Condition, Statement, filled
 
 ACCOUNT = "ACCOUNT"
 """What stands in ARNs for the id of an account that a baseline does not name."""
+MFA = "with MFA"
 PrincipalKind = Literal["service", "account", "identity-provider", "everybody", "other"]
+
+
+def conditions(statement: Statement, partition: str, but: str = "") -> tuple[str, ...]:
+    """The conditions of a statement in words, without those on the key `but`; what another one says is left out."""
+    told = [said(plain_condition(c, partition)) for c in statement.conditions if c.key != but]
+    return tuple(text for text in told if text != MFA or not any(other.startswith(f"{MFA} ") for other in told))
 
 
 def said(condition: Condition) -> str:
     """A condition as people say it, MFA in particular."""
     key, name = condition.key.lower(), condition.operator
     if key == "aws:multifactorauthpresent" and (name, condition.values) == ("Bool", ("true",)):
-        return "with MFA"
+        return MFA
     if key == "aws:multifactorauthage" and name == "NumericLessThan" and condition.values[0].isdecimal():
-        return f"with MFA in the last {_minutes(int(condition.values[0]))}"
+        return f"{MFA} in the last {_minutes(int(condition.values[0]))}"
     return words(condition)
 
 
