@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from dutybound.case import Question
 from dutybound.compiler import compile_reading, read_path
@@ -45,7 +45,9 @@ HOSTILE = (
     "\u202eevil\u202c אבג",
     "{{script}} ${1+1} %2F/?#&amp;",
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on this machine")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on this machine"
+)
 
 
 @cache
@@ -77,7 +79,9 @@ def large() -> Facts:
         teams = sorted({f"team-{i % 300:03}", f"team-{i * 7 % 300:03}"})
         for team in teams:
             members[team].append(name)
-        people.append(Person(name, f"people.yaml:{i + 1}", tuple(Membership(t, "teams.yaml:1") for t in teams), f"Person {i}"))
+        people.append(
+            Person(name, f"people.yaml:{i + 1}", tuple(Membership(t, "teams.yaml:1") for t in teams), f"Person {i}")
+        )
     teams_ = tuple(
         replace(some[i % 3], name=name, people=tuple(names)) for i, (name, names) in enumerate(sorted(members.items()))
     )
@@ -110,6 +114,10 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
     seen = Seen()
     contexts = []
 
+    def dismissed(dialog: Dialog) -> None:
+        seen.dialogs.append(dialog.message)
+        dialog.dismiss()
+
     def open_(shown: Facts | str, route: str = "#/", **settings: Any) -> Page:
         path = tmp_path / "access.html"
         path.write_text(shown if isinstance(shown, str) else render(shown), encoding="utf-8")
@@ -119,7 +127,7 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
         page.set_default_timeout(PATIENCE)
         page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
-        page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", dismissed)
         page.on("request", lambda request: seen.requests.append(request.url))
         page.goto(path.as_uri() + route)
         page.wait_for_selector("h1")
@@ -147,7 +155,9 @@ def go(page: Page, route: str) -> None:
 
 def quoted(*parts: str) -> str:
     """A route, as the page writes it."""
-    return "#/" + "/".join(re.sub(r"[^A-Za-z0-9_.!~*'()-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), p) for p in parts)
+    return "#/" + "/".join(
+        re.sub(r"[^A-Za-z0-9_.!~*'()-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), p) for p in parts
+    )
 
 
 VIEWS = (
@@ -166,7 +176,9 @@ def test_the_policy_names_what_the_page_holds() -> None:
     policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', text)
     style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
     script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)
-    assert policy and style and script
+    assert policy
+    assert style
+    assert script
     digests = [base64.b64encode(hashlib.sha256(m[1].encode()).digest()).decode() for m in (script, style)]
     assert policy[1] == (
         f"default-src 'none'; script-src 'sha256-{digests[0]}'; style-src 'sha256-{digests[1]}'; "
@@ -307,9 +319,10 @@ def test_who_can_answers_as_the_judge_does(opened: Opener) -> None:
     baselines = {name: one.value for name, one in compile_reading(read_path(COMPANY)).items()}
     asked = """([action, resource, account]) => {
         const answer = whoCan(action, resource, account);
-        const roles = answer.found.filter(f => f.kind !== "team" && f.kind !== "break-glass").map(f => "role " + f.one.name);
-        const users = answer.found.some(f => f.kind === "break-glass") ? FACTS.break_glass.users.map(u => "user " + u) : [];
-        return [...answer.people.map(p => "user " + p.one.name), ...roles, ...users].sort();
+        const of = kind => answer.found.filter(f => f.kind === kind).map(f => f.one.name);
+        const roles = [...of("role"), ...of("break-glass role")].map(name => "role " + name);
+        const users = of("break-glass").flatMap(() => FACTS.break_glass.users);
+        return [...roles, ...[...users, ...answer.people.map(p => p.one.name)].map(name => "user " + name)].sort();
     }"""
     for at, account in enumerate(company().accounts):
         baseline = baselines[account.environment]
@@ -317,9 +330,13 @@ def test_who_can_answers_as_the_judge_does(opened: Opener) -> None:
         for action, resource in QUESTIONS:
             (answer,) = who_can(baseline, Question("", action, resource))
             assert not answer.unknown
-            kinds = {name: "role" for name in {r.name for r in baseline.accounts[0].roles}}
-            reached = {(f"{'role' if reach.way.kind == 'role' or n in kinds else 'user'} {n}") for reach in answer.reaches for n in reach.names}
-            assert page.evaluate(asked, [action, resource, at]) == sorted(reached), (account.environment, action, resource)
+            roles = {role.name for role in baseline.accounts[0].roles}
+            named = sorted(f"{'role' if name in roles else 'user'} {name}" for name in answer.names)
+            assert page.evaluate(asked, [action, resource, at]) == named, (
+                account.environment,
+                action,
+                resource,
+            )
 
 
 def test_who_can_says_how_and_under_what(opened: Opener) -> None:
@@ -333,11 +350,13 @@ def test_who_can_says_how_and_under_what(opened: Opener) -> None:
     assert "in development" in row
     assert "examples/company/teams.yaml:18" in row
     assert "dutybound/duties/use-storage.yaml:14" in row
-    assert "aws:RequestedRegion is not eu-west-1 or us-east-1 (guardrails.regions), for teams" in page.inner_text("main")
+    assert "aws:RequestedRegion is not eu-west-1 or us-east-1 (guardrails.regions), for teams" in page.inner_text(
+        "main"
+    )
     assert page.evaluate("location.hash") == "#/who?action=s3%3Agetobject&resource=acme-dev-site%2Findex.html"
     page.reload()
     page.wait_for_selector("output:has-text('5 of 11 people')")
-    page.get_by_label("Who").select_option("role")
+    page.locator("select[name=kind]").select_option("role")
     page.wait_for_selector("output:has-text('1 role or break-glass can')")
     assert page.locator("main tbody th").all_inner_texts() == ["break-glass\nbreak-glass role"]
 
@@ -345,7 +364,7 @@ def test_who_can_says_how_and_under_what(opened: Opener) -> None:
 def test_who_can_names_conditions(opened: Opener) -> None:
     page = opened(company(), "#/who?action=dynamodb%3AGetItem&resource=acme-orders&account=1")
     row = page.locator("tr", has_text="look-up-orders").inner_text()
-    assert "only if with MFA and with MFA in the last 8 hours" in " ".join(row.split())
+    assert "only if with MFA in the last 8 hours in production" in " ".join(row.split())
 
 
 def test_who_can_suggests(opened: Opener) -> None:
@@ -361,7 +380,7 @@ def test_who_can_suggests(opened: Opener) -> None:
 def test_patterns_overlap_as_the_judge_says(opened: Opener) -> None:
     """The page's reading of `*` and `?` is the compiler's, over some thousands of short patterns."""
     page = opened(company())
-    dice = random.Random(5)
+    dice = random.Random(5)  # noqa: S311
     texts = ["".join(dice.choice("ab*?") for _ in range(dice.randrange(7))) for _ in range(6000)]
     pairs = [list(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
     assert page.evaluate("pairs => pairs.map(([a, b]) => overlap(a, b))", pairs) == [overlap(a, b) for a, b in pairs]
@@ -432,14 +451,14 @@ def test_by_keyboard_alone(opened: Opener) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(opened: Opener, scheme: str) -> None:
-    """No violation in any view, in both themes."""
+    """No violation in any view; the dark theme differs in its colours alone."""
     page = opened(company(), color_scheme=scheme)
+    options = None if scheme == "light" else {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
     found = {}
     for route in VIEWS:
         go(page, route)
-        if route.startswith("#/person"):
-            page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        for violation in Axe().run(page).response["violations"]:
+        page.evaluate("document.querySelectorAll('details').forEach((one, i) => { one.open = i < 8; })")
+        for violation in Axe().run(page, options=options).response["violations"]:
             found[f"{route} {violation['id']}"] = [node["html"] for node in violation["nodes"]][:3]
     assert found == {}
 
@@ -454,7 +473,6 @@ def test_prints(opened: Opener) -> None:
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 30, 34)"
     assert not page.locator("nav, button:visible").first.is_visible()
-    assert page.get_by_text("A new database").count() >= 0
     assert page.locator("main details:not(.actions):not([open])").count() == 0
     go(page, "#/matrix")
     pdf = page.pdf()

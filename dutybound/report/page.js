@@ -469,10 +469,13 @@ function statement(rule, { only = null, when = "", places = null } = {}) {
 /** Actions by level; a long list opens on request. */
 function actionList(places) {
   const groups = LEVELS.map((level) => [level, places.filter((i) => levelOf(i) === level)]).filter(([, some]) => some.length);
-  const names = groups.map(([level, some]) => h("p", null, chip(level), " ", joined(some.map((i) => code(ACTIONS[i].name)))));
-  if (places.length <= 12) return names;
+  const names = () => groups.map(([level, some]) => h("p", null, chip(level), " ", joined(some.map((i) => code(ACTIONS[i].name)))));
+  if (places.length <= 12) return names();
   const counts = groups.map(([level, some]) => `${some.length} ${level}`);
-  return h("details", { class: "actions" }, h("summary", null, `${places.length} actions: ${counts.join(", ")}`), names);
+  // Thousands of names are not made before somebody looks.
+  const list = h("div");
+  return h("details", { class: "actions", ontoggle: () => { if (!list.firstChild) list.append(...names()); } },
+    h("summary", null, `${places.length.toLocaleString("en")} actions: ${counts.join(", ")}`), list);
 }
 
 /** What is the same but for the account, as one: [[thing, the accounts that have it], …], in the order of the first. */
@@ -1197,7 +1200,7 @@ function show(answer, asked, results, output) {
     nodes.push(h("p", null, unnamed ? "No policy of this configuration names this action; only whoever can do everything could do it. " : "",
       near.length ? ["Did you mean ", joined(near.map((name) => link(`#/who?${new URLSearchParams({ ...asked, action: name })}`, name)), "or"), "?"] : null));
   }
-  if (size > 1) nodes.push(h("details", null, h("summary", null, `${size.toLocaleString("en")} actions match; whoever can do one of them is listed`), actionList(places.slice(0, 400))));
+  if (size > 1) nodes.push(h("details", null, h("summary", null, `${size.toLocaleString("en")} actions match; whoever can do one of them is listed`), actionList(places)));
   const common = { team: shared(shown.filter((f) => f.kind === "team")), role: shared(shown.filter((f) => f.kind !== "team")) };
   const limits = new Map();
   for (const [group, of] of [["teams", common.team], ["roles", common.role]]) {
