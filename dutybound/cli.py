@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dutybound.baseline import Baseline
     from dutybound.callers import Session
     from dutybound.case import Question
+    from dutybound.compliance import Benchmark
     from dutybound.diagnostic import Diagnostic
     from dutybound.report.facts import Facts
     from dutybound.report.history import History
@@ -170,7 +171,10 @@ def steps(path: Path, environment: str | None) -> None:
     metavar="[DIR]",
     help="Write pages to commit instead, a page for each team and duty, into DIR (docs/access).",
 )
-def report(path: Path, out: Path, environment: str | None, forms: tuple[str, ...], docs: Path | None) -> None:
+@click.option("--compliance", "judged", is_flag=True, help="With the controls of benchmarks; slow for many people.")
+def report(
+    path: Path, out: Path, environment: str | None, forms: tuple[str, ...], docs: Path | None, judged: bool
+) -> None:
     """Report who has access to what, and why.
 
     PATH is a folder or a file; without it, the folder config. Writes access.md and access.html for people, access.json
@@ -182,11 +186,11 @@ def report(path: Path, out: Path, environment: str | None, forms: tuple[str, ...
     from dutybound.report.history import History, NoHistory
     from dutybound.report.publish import publish
 
-    if docs is not None and forms:
-        raise click.UsageError("--docs writes pages of its own: it takes no --format")
+    if docs is not None and (forms or judged):
+        raise click.UsageError("--docs writes pages of its own: it takes no --format and no --compliance")
     if docs is not None and any(docs.glob("*.y*ml")):
         raise click.UsageError(f"{docs} holds a configuration; write PATH before --docs, and a folder as --docs=DIR")
-    found = _facts(path, environment, History() if docs is None else NoHistory())
+    found = _facts(path, environment, History() if docs is None else NoHistory(), judged)
     folder = out if docs is None else docs
     try:
         if docs is None:
@@ -205,10 +209,11 @@ def report(path: Path, out: Path, environment: str | None, forms: tuple[str, ...
         raise SystemExit(FINDINGS) from None
 
 
-def _facts(path: Path, environment: str | None, history: History) -> Facts:
+def _facts(path: Path, environment: str | None, history: History, judged: bool = False) -> Facts:
     """What a report of a configuration shows; one with errors ends the command with what is wrong."""
     from dutybound import diagnostic
     from dutybound.compiler import compile_for, compile_reading, read_path
+    from dutybound.report.controls import controls
     from dutybound.report.gather import facts
     from dutybound.report.history import commit_of
 
@@ -223,7 +228,9 @@ def _facts(path: Path, environment: str | None, history: History) -> Facts:
     if reading.value is None or len(baselines) < len(made):
         raise SystemExit(FINDINGS)
     findings = {name: one.diagnostics for name, one in made.items()}
-    return facts(reading.value, baselines, findings, history, path.as_posix(), day.isoformat(), commit_of(path))
+    benchmarks = tuple(controls(baselines)) if judged else ()
+    commit = commit_of(path)
+    return facts(reading.value, baselines, findings, history, path.as_posix(), day.isoformat(), commit, benchmarks)
 
 
 def _watch(path: Path, environment: str | None) -> None:
@@ -561,6 +568,36 @@ def list_access(who: str, path: Path, environment: str | None, **asked: Any) -> 
     except WrongQuestion as error:
         raise click.UsageError(str(error)) from None
     click.echo(answers.access_json(found) if asked["form"] == "json" else answers.access_text(found))
+
+
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--environment", help="The environment of the account at hand, if the configuration names any.")
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    type=click.Choice(["cis-7", "cis-5", "fsbp"]),
+    default=("cis-7", "fsbp"),
+    show_default=True,
+    help="CIS AWS Foundations 7.0.0 or 5.0.0, or AWS Foundational Security Best Practices; again for more.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+def compliance(path: Path, environment: str | None, benchmarks: tuple[Benchmark, ...], form: str) -> None:
+    """List the identity controls of CIS and AWS, each as met, not met or not ours, and where.
+
+    'not ours' is what the configuration of PATH cannot make so, with who has to do what. Exits with 0 if no control is
+    'not met', else with 1.
+    """
+    from dutybound import compliance
+
+    outcomes = compliance.compliance(_baseline(path, environment), dict.fromkeys(benchmarks))
+    if form == "text":
+        click.echo(compliance.text(outcomes, _colour(sys.stdout)))
+    else:
+        click.echo(compliance.markdown(outcomes) if form == "markdown" else compliance.as_json(outcomes))
+    if any(outcome.state == "not met" for outcome in outcomes):
+        raise SystemExit(FINDINGS)
 
 
 def _question(who: str, action: str, resource: str, asked: Mapping[str, Any]) -> Question:

@@ -1156,7 +1156,7 @@ class BreakGlass(Model):
         min_length=1, description="IAM users for emergencies only", examples=[["break-glass-1"]]
     )
     alert: tuple[Email, ...] = Field(
-        min_length=1, description="Who is told of every use", examples=[["security@acme.example"]]
+        min_length=1, description="Who is told of every use, the root user's too", examples=[["security@acme.example"]]
     )
     through: Literal["user", "role"] = Field(
         "user", description="user: the users hold all rights, behind MFA; role: a one-hour role does, behind MFA"

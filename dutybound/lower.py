@@ -514,7 +514,7 @@ def _password_policy(wanted: Passwords | None) -> PasswordPolicy:
     if wanted is None:
         return PasswordPolicy()
     require = None if wanted.require is None else tuple(sorted(set(wanted.require)))
-    return PasswordPolicy(wanted.minimum_length, wanted.remember, wanted.max_age_days, require)
+    return PasswordPolicy(wanted.minimum_length, wanted.remember, wanted.max_age_days, require, wanted.span)
 
 
 def _distinct(statements: Iterable[Statement]) -> list[Statement]:

@@ -24,6 +24,7 @@ from dutybound.case import Question
 from dutybound.compiler import compile_reading, read_path
 from dutybound.explain import list_access
 from dutybound.report import docs, publish
+from dutybound.report.controls import controls
 from dutybound.report.facts import LEVELS, Becoming, Facts, Granted, Holder, Rule, from_json, to_json
 from dutybound.report.formats import written
 from dutybound.report.gather import facts
@@ -403,6 +404,33 @@ def test_the_command(tmp_path: Path) -> None:
     assert "unknown-environment" in wrong.stderr
     pages = run("report", "config", f"--docs={tmp_path / 'd'}")
     assert (pages.returncode, pages.stdout) == (0, f"{tmp_path / 'd'}: 13 pages\n")
+
+
+def test_controls_stand_as_in_the_worst_environment(tmp_path: Path) -> None:
+    """What one environment does not meet is not met; asked for alone, since it takes long."""
+    text = """teams:
+  one: {purpose: One, members: [ann], in: {development: [view-metrics]}}
+roles:
+  support: {purpose: Support, trusts: {team: one}, duties: [ask-support], in: [production]}
+duties:
+  ask-support:
+    summary: Talk to AWS
+    grants: [{managed: AWSSupportAccess, why: Benchmarks look for it}]
+    expect:
+      - allow: support:CreateCase
+      - deny: iam:CreateUser on arn:aws:iam::111122223333:user/x
+waivers:
+  - {finding: broad-managed-policy, for: duty ask-support, reason: It is named, until: "2030-01-01"}
+"""
+    made = compile_reading(read_path(whole(tmp_path / "c", text)))
+    baselines = {name: one.value for name, one in made.items() if one.value is not None}
+    assert set(baselines) == {"development", "production"}, made
+    both = {(c.benchmark, c.id): c.state for c in controls(baselines)}
+    alone = [{(c.benchmark, c.id): c.state for c in controls({name: one})} for name, one in baselines.items()]
+    assert alone[0] != alone[1]
+    order = ("not met", "not ours", "met")
+    assert both == {key: min((one[key] for one in alone), key=order.index) for key in both}
+    assert example("config").compliance == ()
 
 
 def test_pages_do_not_go_into_a_configuration(tmp_path: Path) -> None:

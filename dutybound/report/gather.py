@@ -70,7 +70,7 @@ def facts(
     configuration: str,
     day: str,
     commit: str,
-    compliance: Sequence[Control] = (),
+    compliance: Iterable[Control] = (),
 ) -> Facts:
     """Everything that a report of a configuration shows.
 

@@ -108,7 +108,7 @@ class _Page:
         yield f"{', '.join(counts)}. {escaped(facts.mfa)}."
         yield ""
         rows = [
-            (escaped(a.environment or "-"), a.id or "-", a.region, *map(str, (a.groups, a.users, a.roles, a.policies)))
+            (escaped(a.environment) or "-", a.id or "-", a.region, *map(str, (a.groups, a.users, a.roles, a.policies)))
             for a in facts.accounts
         ]
         yield from (
@@ -128,9 +128,10 @@ class _Page:
         guardrails = [(code(g.key), escaped(g.says), code(g.at)) for g in facts.guardrails]
         yield from self._table("Guardrails", ("key", "what it says", "where"), guardrails)
         controls = [
-            (escaped(c.id), escaped(c.title), c.state, "; ".join(map(escaped, c.where))) for c in facts.compliance
+            (escaped(c.id), escaped(c.benchmark), escaped(c.title), c.state, "; ".join(map(escaped, c.where)))
+            for c in facts.compliance
         ]
-        yield from self._table("Compliance", ("control", "title", "state", "where"), controls)
+        yield from self._table("Compliance", ("control", "of", "title", "state", "where"), controls)
         yield from self._table("Quotas", ("of", "used", "quota"), self._quotas())
 
     def _table(self, title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
