@@ -377,6 +377,21 @@ def test_who_can_suggests(opened: Opener) -> None:
     page.wait_for_selector("output:has-text('No action matches nonsense*')")
 
 
+def test_a_question_does_not_call_one_back(opened: Opener) -> None:
+    """An answer that was still to come does not replace the view that was opened meanwhile."""
+    page = opened(company(), "#/who")
+    page.evaluate("""() => {
+        const field = document.querySelector("input[name=action]");
+        field.value = "s3:GetObject";
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        location.hash = "#/people";
+        draw();
+    }""")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate("location.hash") == "#/people"
+    assert page.inner_text("h1") == "People"
+
+
 def test_patterns_overlap_as_the_judge_says(opened: Opener) -> None:
     """The page's reading of `*` and `?` is the compiler's, over some thousands of short patterns."""
     page = opened(company())

@@ -6,7 +6,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Set attributes of an element: on* are listeners, false and null are left out, `class` may be a list. */
+/** Set attributes of an element: on* are listeners; false and null are left out. */
 function dress(element, attributes) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (value === null || value === undefined || value === false) continue;
@@ -65,11 +65,11 @@ function paged(into, items, draw, after = into, size = PAGE) {
   grow(size);
   after.parentNode?.querySelectorAll(":scope > .more").forEach((old) => old.remove());
   if (items.length > size) after.after(button);
-  whole.push(() => grow(Infinity));
+  whole.set(after, () => grow(Infinity));
 }
 
-/** What shows the rest of every list of the view: paper has no buttons. */
-let whole = [];
+/** What shows the rest of each list of the view: paper has no buttons. */
+const whole = new Map();
 
 /** A table with a caption for screen readers; each heading is a text, or [text, class]. */
 function table(caption, headings, rows, attributes = null, size = PAGE) {
@@ -359,7 +359,7 @@ const HOLDING = [
 ];
 
 const accountName = (at) => ACCOUNTS[at].environment || ACCOUNTS[at].id || "the account";
-/** ", in development and staging", or nothing where that is everywhere. */
+/** " in development and staging", or nothing where that is everywhere. */
 function inAccounts(places) {
   return places.length === ACCOUNTS.length ? [] : [" in ", joined(places.map((at) => said(accountName(at))))];
 }
@@ -1146,14 +1146,14 @@ function who(...parts) {
     return h("label", null, label, select);
   };
   const results = h("div");
-  const output = h("output", { for: "action resource" });
+  const output = h("output");
   const form = h("form", { class: "ask", role: "search", onsubmit: (event) => { event.preventDefault(); answer(); } },
     input("action", "Action, such as s3:GetObject or s3:Delete*", { list: "names" }),
     input("resource", "Resource: an ARN, a name, or empty for any", {}),
     ACCOUNTS.length > 1 ? choice("account", "Account", [["", "Any"], ...ACCOUNTS.map((_, i) => [String(i), accountName(i)])]) : null,
     choice("kind", "Who", [["", "Everybody"], ["team", "Teams and people"], ["role", "Roles"]]), names);
   let due = 0;
-  form.addEventListener("input", () => { cancelAnimationFrame(due); due = requestAnimationFrame(answer); });
+  form.addEventListener("input", () => { cancelAnimationFrame(due); due = requestAnimationFrame(() => { if (form.isConnected) answer(); }); });
   function answer() {
     const asked = Object.fromEntries([...new FormData(form)].map(([key, value]) => [key, value.trim()]));
     const kept_ = new URLSearchParams(Object.entries(asked).filter(([, value]) => value));
@@ -1163,10 +1163,11 @@ function who(...parts) {
     names.replaceChildren(...offered.map((action) => h("option", { value: action.name })));
     if (!asked.action) {
       output.textContent = "";
-      results.replaceChildren(h("p", { class: "faint" }, "Name an action. ", code("*"), " and ", code("?"), " match; a word without a colon is looked for in all actions."), examples());
+      results.replaceChildren(h("p", { class: "faint" }, "Name an action. ", code("*"), " and ", code("?"), " match; a word without a colon is looked for in all actions."), examples() ?? "");
       return;
     }
     const began = performance.now();
+    whole.clear();
     show(whoCan(asked.action, asked.resource, asked.account ? Number(asked.account) : null), asked, results, output);
     results.dataset.milliseconds = String(Math.round(performance.now() - began));
   }
@@ -1210,10 +1211,9 @@ function show(answer, asked, results, output) {
       limits.get(limit.key).but.push(...limit.but);
     }
   }
-  const groups = (team_, role_) => (team_ && role_ ? 2 : 1);
-  const both = groups(shown.some((f) => f.kind === "team"), others.length && asked.kind !== "team");
+  const sorts = new Set(shown.map((f) => f.kind === "team")).size;
   if (limits.size) nodes.push(h("p", null, h("strong", null, "Denied all the same if:")), listing([...limits.values()], ({ denied, groups: some, but }) => [
-    limitText(denied), some.length < both ? `, for ${some[0]}` : "", but.length ? [", but not for ", joined(but.map(said))] : ""]));
+    limitText(denied), some.length < sorts ? `, for ${some[0]}` : "", but.length ? [", but not for ", joined(but.map(said))] : ""]));
   const known = { team: new Set(common.team.map(({ key }) => key)), role: new Set(common.role.map(({ key }) => key)) };
   if (shown.length) nodes.push(h("h2", null, "Teams and roles"), holdersShown(shown, size, known));
   if (withPeople && people_.length) nodes.push(h("h2", null, plural(people_.length, "person", "people")), peopleShown(people_, known.team));
@@ -1404,7 +1404,7 @@ function route() {
 function draw() {
   const { name, rest, query } = route();
   const known = Object.hasOwn(VIEWS, name);
-  whole = [];
+  whole.clear();
   const view = known ? VIEWS[name](...rest, ...(name === "who" ? [query] : [])) : missing("page", name);
   const heading = h("h1", { tabindex: "-1" }, said(view.title));
   document.body.className = view.wide ? "wide" : "";
