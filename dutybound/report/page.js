@@ -614,7 +614,7 @@ function overview() {
       h("h2", null, "Accounts"), accountTable(),
       h("h2", null, "Quota use"), quotaTable(), fullest(),
       open.length ? [h("h2", null, "Findings"), findingList(open.slice(0, 5)), open.length > 5 ? h("p", null, link("#/findings", `All ${open.length} findings`)) : null] : null,
-      controls.length ? [h("h2", null, "Compliance"), complianceSummary(controls)] : null,
+      h("h2", null, "Compliance"), controls.length ? complianceSummary(controls) : noControls(),
     ],
   };
 }
@@ -934,6 +934,8 @@ function findingList(some) {
 
 const STATES = { met: "good", "not met": "bad", "not ours": "quiet" };
 
+const noControls = () => h("p", null, "Controls of benchmarks are not in this report; ", code("dutybound report --compliance"), " adds them.");
+
 function complianceSummary(controls) {
   const benchmarks = [...new Set(controls.map((c) => c.benchmark))];
   const count = (b, state) => String(controls.filter((c) => c.benchmark === b && c.state === state).length);
@@ -943,7 +945,7 @@ function complianceSummary(controls) {
 
 function compliance() {
   const controls = many(FACTS.compliance);
-  if (!controls.length) return { title: "Compliance", nodes: [h("p", null, "These facts hold no controls.")] };
+  if (!controls.length) return { title: "Compliance", nodes: [noControls()] };
   const rows = table("Controls", ["Control", "Title", "State", "Because"], []);
   const draw = (c) => () => [[said(c.id), h("div", { class: "faint" }, said([c.benchmark, c.level].filter(Boolean).join(", ")))], said(c.title),
     h("span", { class: `tag ${STATES[c.state]}` }, c.state), listing(many(c.where), said)];
