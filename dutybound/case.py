@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dutybound import catalog
+from dutybound.arns import Where
 from dutybound.baseline import Account, Baseline, Group, Role, User
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers
 from dutybound.catalog import Action
@@ -21,7 +22,7 @@ from dutybound.lower import PEOPLE_BOUNDARY
 from dutybound.managed import managed_policy
 from dutybound.nearest import allows, is_duty, speaks_of
 from dutybound.policy import Policy, Principal, Statement
-from dutybound.witness import Known, OwnSide, Side, Where, witness
+from dutybound.witness import Known, OwnSide, Side, witness
 
 Given = tuple[tuple[str, tuple[str, ...]], ...]
 """Condition keys of a request, each with its values."""

@@ -383,6 +383,16 @@ def variables_in(text: str) -> Iterator[str]:
                 yield found.partition(",")[0].strip().lower()
 
 
+def with_known(text: str, known: Keys) -> str:
+    """A text with the variables filled in that are known."""
+
+    def value(found: re.Match[str]) -> str:
+        held = known.get(found[1].partition(",")[0].strip().lower(), ())
+        return held[0] if len(held) == 1 else found[0]
+
+    return _VARIABLE.sub(value, text)
+
+
 def values_inside(template: str, others: Iterable[str]) -> dict[str, list[str]]:
     """For each variable of a text, values with which the text meets others with wildcards, one for each class of them.
 
@@ -445,7 +455,7 @@ class Contexts:
         for on in self._on.values():
             said = {value for c, _ in on if _family(c.operator) for value in c.values}
             for text in sorted({v for c, variables in on if variables for v in c.values if any(variables_in(v))}):
-                filled = self._with_known(text)
+                filled = with_known(text, self.known)
                 for name, values in values_inside(filled, said - {text}).items():
                     if name in self._spelt:
                         self._inside.setdefault(name, []).extend(values)
@@ -454,15 +464,6 @@ class Contexts:
             compared = any(_family(c.operator) for c, _ in self._on.get(name, ()))
             if name in self._spelt and len(tried) > 1 and (compared or (name in self._inside and name in self.kept)):
                 self.murky.append(self._spelt[name])
-
-    def _with_known(self, text: str) -> str:
-        """A text with the variables filled in that are known."""
-
-        def value(found: re.Match[str]) -> str:
-            held = self.known.get(found[1].partition(",")[0].strip().lower(), ())
-            return held[0] if len(held) == 1 else found[0]
-
-        return _VARIABLE.sub(value, text)
 
     def _kind(self, key: str) -> str | None:
         return condition_key_type(self._spelt[key])

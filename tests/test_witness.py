@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dutybound import catalog
+from dutybound.arns import Where
 from dutybound.catalog import Action
 from dutybound.evaluate import Judge, Policies, Request
 from dutybound.policy import Condition, Policy, Statement
-from dutybound.witness import OwnSide, Where, possible, witness
+from dutybound.witness import OwnSide, possible, witness
 
 WHERE = Where("arn:aws:iam::111122223333:user/people/x", "111122223333", "eu-west-1")
 HEAD = "arn:aws:sqs:eu-west-1:111122223333:"
@@ -122,8 +123,9 @@ def test_other_accounts_and_regions_that_are_named() -> None:
 
 def test_a_bound_that_is_hit_is_unknown() -> None:
     """Too many combinations of keys are never taken for none."""
-    conditions = tuple(Condition("StringLike", f"aws:PrincipalTag/t{i}", (f"v{i}*",)) for i in range(12))
-    found = witness(side(allow("sqs:SendMessage", conditions=conditions)), SEND, {}, WHERE)
+    tags = [(Condition("StringLike", f"aws:PrincipalTag/t{i}", (f"v{i}*",)),) for i in range(15)]
+    denies = (Statement("S", "Deny", ("sqs:SendMessage",), ("*",), conditions=tag) for tag in tags)
+    found = witness(side(allow("sqs:SendMessage"), *denies), SEND, {}, WHERE)
     assert found is not None
     assert found.outcome == "unknown"
     assert "cases" in found.reason
@@ -140,9 +142,9 @@ def test_what_is_possible_holds_whatever_is_found() -> None:
         conditions=(Condition("Null", "aws:MultiFactorAuthPresent", ("true",)),),
     )
     policies = Policies((Policy((allow("iam:*"), allow("sqs:SendMessage"), deny)),))
-    assert {str(a) for a in possible(policies, known, WHERE)} == {"iam:ListMFADevices"}
+    assert {str(a) for a in possible(policies, known)} == {"iam:ListMFADevices"}
     with_mfa = {"aws:MultiFactorAuthPresent": "true"}
-    assert len(possible(policies, with_mfa, WHERE)) == len(catalog.service("iam").actions) + 1
+    assert len(possible(policies, with_mfa)) == len(catalog.service("iam").actions) + 1
 
 
 def test_roles_of_other_accounts_can_be_taken() -> None:
