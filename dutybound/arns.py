@@ -59,6 +59,15 @@ def resources(
             yield from (("", text) for text in texts(like(pattern), tuple(map(like, said))).values())
 
 
+def named(pattern: str, said: Iterable[str]) -> tuple[str, ...]:
+    """A text that is like a pattern for each set of what is said of resources that such texts can match.
+
+    Raises TooMany.
+    """
+    near = tuple(p for p in said if _meets(pattern, p))
+    return tuple(texts(like(pattern), _patterns(pattern, near), (plain(pattern),)).values())
+
+
 def plain(pattern: str) -> str:
     """A text that is like a pattern, as people would write it."""
     return pattern.replace("*", "x").replace("?", "x")
@@ -80,13 +89,17 @@ def _of_form(form: str, said: tuple[str, ...], where: Where, others: Others) -> 
     if not near:
         accounts = (where.account, STRANGER) if others == "apart" and "${" in parts[4] else (where.account,)
         return tuple(_example(parts, replace(where, account=account)) for account in accounts)
-    patterns = tuple((like_arn(p) if _part_by_part(form, p) else None) or like(p) for p in near)
+    patterns = _patterns(form, near)
     nice = tuple(sorted((text for p in near for text in _nice(p, where)), key=len))
     found: dict[tuple[object, ...], str] = {}
     for shape, own in _shapes(parts, near, where, others):
         for key, text in texts(shape, patterns, nice).items():
             found.setdefault((key, others == "apart" and own), text)
     return tuple(found.values())
+
+
+def _patterns(form: str, near: Iterable[str]) -> tuple[Tokens, ...]:
+    return tuple((like_arn(p) if _part_by_part(form, p) else None) or like(p) for p in near)
 
 
 def _example(form: Sequence[str], where: Where) -> str:

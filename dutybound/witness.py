@@ -13,12 +13,12 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from dutybound import catalog
-from dutybound.arns import Others, Where, forms_of, plain, resources
+from dutybound.arns import Others, Where, forms_of, named, resources
 from dutybound.catalog import Action, spoken_of
-from dutybound.classes import Block, Context, Contexts, TooMany, like, texts, values_inside, variables_in, with_known
+from dutybound.classes import Block, Context, Contexts, TooMany, values_inside, variables_in, with_known
 from dutybound.conditions import Keys, Test, Unknown, Values, prepare, substituted
 from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, Spoken
-from dutybound.policy import VERSION, Condition, Statement, overlap
+from dutybound.policy import VERSION, Condition, Statement
 
 Known = Mapping[str, "str | Values | None"]
 """What is known of a request: condition keys with their value, or None for a key that is absent. Others are free."""
@@ -262,8 +262,7 @@ def _resources(
     texts_ = {substituted(text, keys) if s.variables and "${" in text else text for s in spoken for text in _on(s)}
     said = sorted(text for text in texts_ if text is not None and text != "*")
     if resource:
-        near = tuple(like(text) for text in said if overlap(resource, text))
-        yield from (("", text) for text in texts(like(resource), near, (plain(resource),)).values())
+        yield from (("", text) for text in named(resource, said))
         return
     # Roles of any account can be taken; what else is in another account is for that account's policies to open.
     others: Others = "apart" if action.service == "sts" else "named"
