@@ -428,6 +428,8 @@ class Contexts:
         self._on: dict[str, list[tuple[Condition, bool]]] = {}
         self._named: dict[str, set[str]] = {}
         """For each key the free keys that stand as variables in what it is compared with."""
+        self._beside: list[tuple[str, Values]] = []
+        """Texts with free variables, each with the known values that are compared with it."""
         for number, block in enumerate(blocks):
             for condition in block.conditions:
                 key = condition.key.lower()
@@ -438,6 +440,8 @@ class Contexts:
                     self._spelt.setdefault(key, condition.key)
                     self._on.setdefault(key, []).append((condition, block.variables))
                     self._named.setdefault(key, set()).update(inside - settled - {key})
+                if key in known and inside - settled:
+                    self._beside += [(v, known[key]) for v in condition.values if any(variables_in(v))]
                 for name in inside - settled:
                     self._spelt.setdefault(name, name)
                     self._named.setdefault(name, set())
@@ -452,13 +456,15 @@ class Contexts:
 
     def _look_inside(self) -> None:
         """Find `_inside`. A variable that is compared itself too, or stands in resources, is not told for certain."""
+        meetings = [(text, set(values)) for text, values in self._beside]
         for on in self._on.values():
             said = {value for c, _ in on if _family(c.operator) for value in c.values}
-            for text in sorted({v for c, variables in on if variables for v in c.values if any(variables_in(v))}):
-                filled = with_known(text, self.known)
-                for name, values in values_inside(filled, said - {text}).items():
-                    if name in self._spelt:
-                        self._inside.setdefault(name, []).extend(values)
+            own = sorted({v for c, variables in on if variables for v in c.values if any(variables_in(v))})
+            meetings += [(text, said - {text}) for text in own]
+        for text, others in meetings:
+            for name, values in values_inside(with_known(text, self.known), others).items():
+                if name in self._spelt:
+                    self._inside.setdefault(name, []).extend(values)
         for name in self._inside.keys() | self.kept.keys():
             tried = {*self._inside.get(name, ()), *self.kept.get(name, ())}
             compared = any(_family(c.operator) for c, _ in self._on.get(name, ()))

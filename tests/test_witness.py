@@ -314,7 +314,8 @@ def test_small_universes(data: st.DataObject, keys: list[str]) -> None:
     mine = data.draw(st.lists(varied(keys), min_size=1, max_size=4))
     theirs = data.draw(st.lists(varied(keys), max_size=2))
     known = {key: data.draw(st.sampled_from(UNIVERSE[key])) for key in (USER, *keys) if data.draw(st.booleans())}
-    judge, but = Judge([Policy((allow("sqs:*", f"{HEAD}a*"), *mine))]), Judge([Policy(tuple(theirs))])
+    wide = data.draw(st.sampled_from([(), (), (allow("sqs:*", f"{HEAD}a*"),)]))
+    judge, but = Judge([Policy((*wide, *mine))]), Judge([Policy(tuple(theirs))])
     found = witness(judge, SEND, known, WHERE, but=but)
     if found is not None and found.outcome == "allowed":
         assert judge.decide(found.request).outcome == "allowed"
