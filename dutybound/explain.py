@@ -226,7 +226,7 @@ def who_of(everybody: Sequence[Case], action: Action, question: Question) -> Who
         session: Session = "role" if case.caller.role else question.session
         known = case.known(replace(question, session=session))
         where = case.ground.where(case)
-        hit = witness(case.side(question.resource), action, known, where, question.resource)
+        hit = witness(case.about(action, question.resource), action, known, where, question.resource)
         if hit is not None and hit.outcome == "unknown":
             unknown += [(c.name, hit.reason) for c in cases]
         elif hit is not None:
