@@ -137,7 +137,7 @@ def test_user_is_the_default() -> None:
     assert plain.secrets == ()
     assert plain.alarm is not None
     assert plain.alarm.drill is None
-    assert {r.name for r in plain.alarm.rules} == {"break-glass-call", "break-glass-sign-in", "break-glass-tampering"}
+    assert "break-glass-password" not in {r.name for r in plain.alarm.rules}
 
 
 # --- sealed passwords -------------------------------------------------------------------------------------------------
