@@ -8,16 +8,17 @@ one that fails shows the request that breaks it. What the judge does not know fa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 
 from dutybound import catalog
+from dutybound.accounts import places
 from dutybound.baseline import Baseline
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers, teams
 from dutybound.catalog import Action
-from dutybound.config import AccessRequest, AccessTest, Configuration, DutyUse, environments
+from dutybound.config import AccessRequest, AccessTest, Configuration, DutyUse
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.evaluate import Decision, Judge, Request, in_account
 from dutybound.grant import actions_named, duty_access, unknown_action_hint
@@ -31,22 +32,23 @@ from dutybound.witness import Known, OwnSide, Side, Where, Witness, possible, va
 
 
 def results(
-    reading: Reading, baseline: Baseline, environment: str | None = None, today: date | None = None
+    reading: Reading, baseline: Baseline, keys: Collection[str] = (), today: date | None = None
 ) -> Iterator[Result]:
-    """Run every test of access of a configuration that is about this environment, in the order written.
+    """Run every test of access of a configuration that is about a destination, in the order written.
 
-    `today` is the day on which requests are made (without one, long ago).
+    `keys` are what `in` may say for it: its environment, its account. `today` is the day on which requests are made
+    (without one, long ago).
     """
     if reading.configuration.access:
         run = _Run(reading, baseline, today)
-        known = environments(reading.configuration)
+        known = places(reading.configuration)
         for test in reading.configuration.access:
             if test.in_ is not None and test.in_ not in known:
                 message = f"no team and no role has anything in an environment {quoted(test.in_)}"
                 hint = did_you_mean(test.in_, known) or "leave it out"
                 wrong = Diagnostic("unknown-environment", message, test.in_.span, hint)
                 yield Result(str(test.who), test.in_.span, wrong)
-            elif test.in_ is None or test.in_ == environment:
+            elif test.in_ is None or test.in_ in keys:
                 yield from run.test(test)
 
 

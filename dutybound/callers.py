@@ -8,7 +8,7 @@ global condition context keys" (Properties of the principal, of a role session) 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dutybound.baseline import Account, Baseline, Group, Role, User
@@ -72,7 +72,7 @@ def callers(
 
 
 def teams(baseline: Baseline, account: Account, partition: str = "aws") -> tuple[Caller, ...]:
-    """Each team as a caller: somebody who is in this team and no other, sorted by name."""
+    """Each team as a caller: somebody who is in this team and no other, or has taken its role; sorted by name."""
     return _Callers(baseline, account, partition, ACCOUNT_ID).teams()
 
 
@@ -94,11 +94,13 @@ class _Callers:
         bounds = {u.permissions_boundary for u in self.account.users if u.path == "/people/"}
         name = next((b for b in sorted(filter(None, bounds))), None)
         boundary = self.policies[name] if name else None
-        return tuple(
+        roles = [replace(self._role(r), kind="team") for r in self.account.roles if r.path == "/teams/"]
+        groups = [
             Caller(g.name, "team", arn, Policies(groups=(self.held[g.name],), boundary=boundary), (g.name,))
-            for g in sorted(self.account.groups, key=lambda g: g.name)
+            for g in self.account.groups
             if g.path == "/teams/" and "." not in g.name
-        )
+        ]
+        return tuple(sorted((*groups, *roles), key=lambda c: c.name))
 
     def _held(self, holder: Group | Role) -> tuple[Policy, ...]:
         own = [self.policies[name] for name in holder.policies]
@@ -116,4 +118,6 @@ class _Callers:
         session = f"arn:{self.partition}:sts::{self.id}:assumed-role/{role.name}/session"
         own = f"arn:{self.partition}:iam::{self.id}:role{role.path}{role.name}"
         kind: Kind = "break-glass" if role.path == "/break-glass/" else "role"
-        return Caller(role.name, kind, session, Policies(identity=self._held(role)), (), self.baseline.tags, own)
+        boundary = self.policies[role.permissions_boundary] if role.permissions_boundary else None
+        policies = Policies(identity=self._held(role), boundary=boundary)
+        return Caller(role.name, kind, session, policies, (), self.baseline.tags, own)

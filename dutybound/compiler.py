@@ -14,9 +14,10 @@ from datetime import date
 from pathlib import Path
 
 from dutybound import access, escalate, guardrails, source
+from dutybound.accounts import Destination, destinations
 from dutybound.baseline import Baseline
-from dutybound.config import environments
-from dutybound.diagnostic import Checked, Diagnostic, did_you_mean, in_order, quoted
+from dutybound.config import Configuration, environments
+from dutybound.diagnostic import Checked, Diagnostic, Span, did_you_mean, in_order, quoted
 from dutybound.guardrails import Result
 from dutybound.lower import lower
 from dutybound.read import Reading, read
@@ -40,12 +41,14 @@ def compile_text(
 
 
 def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None, Checked[Baseline]]:
-    """Compile a configuration for each environment that it names (or for None if it names none), sorted."""
+    """Compile a configuration for each of its destinations, by name and sorted.
+
+    These are the environments and accounts that get contents of their own; None if it names neither.
+    """
     reading = _read(source.load(path))
     if reading.failed or reading.value is None:
         return {None: Checked(None, reading.diagnostics)}
-    known = environments(reading.value.configuration)
-    made = {name: _compiled(reading, name, today) for name in (sorted(known) or (None,))}
+    made = {d.name: _compiled(reading, d, today) for d in destinations(reading.value.configuration)}
     # A waiver may be for what only one environment has: it is unused if it is in all of them.
     idle = set.intersection(*({d for d in one.diagnostics if d.name == "unused-waiver"} for one in made.values()))
     return {
@@ -55,16 +58,15 @@ def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None
 
 
 def promises(path: Path, environment: str | None = None, today: date | None = None) -> dict[str | None, list[Result]]:
-    """Every test of a configuration and its result, for one environment or for each; none if it does not compile."""
+    """Every test of a configuration and its result, for one destination or for each; none if it does not compile."""
     reading = _read(source.load(path))
     if reading.failed or reading.value is None:
         return {}
-    known = environments(reading.value.configuration)
-    chosen = (environment,) if environment is not None else sorted(known) or (None,)
-    made = {name: lower(reading.value, name, today) for name in chosen}
+    chosen = [d for d in destinations(reading.value.configuration) if environment in (None, d.name)]
+    made = {d: lower(reading.value, today=today, destination=d) for d in chosen}
     return {
-        name: [] if baseline.failed else list(_tests(reading.value, baseline, name, today))
-        for name, baseline in made.items()
+        d.name: [] if baseline.failed else list(_tests(reading.value, baseline, d, today))
+        for d, baseline in made.items()
     }
 
 
@@ -76,39 +78,47 @@ def _read(loaded: Checked[Fields]) -> Checked[Reading]:
 
 
 def _chosen(reading: Checked[Reading], environment: str | None, today: date | None) -> Checked[Baseline]:
-    """Compile for one environment, which must be one that the configuration names, if it names any."""
+    """Compile for one destination, which must be named if there is more than one."""
     if reading.failed or reading.value is None:
         return Checked(None, reading.diagnostics)
-    known = environments(reading.value.configuration)
-    names = ", ".join(sorted(known))
-    if environment is None and known:
-        at = min(known.values(), key=lambda name: name.span.order if name.span else ("", 0, 0))
+    configuration = reading.value.configuration
+    known = {d.name: d for d in destinations(configuration)}
+    names = ", ".join(filter(None, known))
+    first = min(filter(None, known), default="")
+    if environment in known or (environment is None and configuration.accounts and len(known) == 1):
+        return _compiled(reading, known[environment] if environment in known else next(iter(known.values())), today)
+    if environment is None:
         message = f"what is in this account depends on its environment: {names}"
-        wrong = Diagnostic("no-environment", message, at.span, "choose one, as in '-c environment=" + min(known) + "'")
-    elif environment is not None and environment not in known:
-        message = f"no team and no role has anything in an environment {quoted(environment)}"
-        near = did_you_mean(environment, known) or (f"known: {names}" if known else "leave it out")
-        wrong = Diagnostic("unknown-environment", message, None, near)
+        hint = f"choose one, as in '-c environment={first}'"
+        wrong = Diagnostic("no-environment", message, _first_named(configuration), hint)
     else:
-        return _compiled(reading, environment, today)
+        message = f"no team and no role has anything in an environment {quoted(environment)}"
+        near = did_you_mean(environment, list(filter(None, known))) or (f"known: {names}" if names else "leave it out")
+        wrong = Diagnostic("unknown-environment", message, None, near)
     return Checked(None, in_order((*reading.diagnostics, wrong)))
 
 
-def _compiled(reading: Checked[Reading], environment: str | None, today: date | None) -> Checked[Baseline]:
+def _first_named(configuration: Configuration) -> Span | None:
+    """The first place that names an environment, or the accounts."""
+    named = [name.span for name in (*configuration.accounts, *environments(configuration).values()) if name.span]
+    return min(named, key=lambda span: span.order, default=None)
+
+
+def _compiled(reading: Checked[Reading], destination: Destination, today: date | None) -> Checked[Baseline]:
     if reading.value is None:
         return Checked(None, reading.diagnostics)
-    baseline = lower(reading.value, environment, today)
+    baseline = lower(reading.value, today=today, destination=destination)
     found = (*reading.diagnostics, *baseline.diagnostics)
     if baseline.failed or baseline.value is None:
         return Checked(None, in_order(found))
-    failures = [r.failure for r in _tests(reading.value, baseline, environment, today) if r.failure is not None]
+    failures = [r.failure for r in _tests(reading.value, baseline, destination, today) if r.failure is not None]
     checked = Checked(baseline.value, in_order((*found, *failures, *escalate.findings(baseline.value))))
     return replace(checked, value=None) if checked.failed else checked
 
 
 def _tests(
-    reading: Reading, baseline: Checked[Baseline], environment: str | None, today: date | None
+    reading: Reading, baseline: Checked[Baseline], destination: Destination, today: date | None
 ) -> Iterator[Result]:
     yield from guardrails.check(reading)
     if baseline.value is not None:
-        yield from access.results(reading, baseline.value, environment, today)
+        yield from access.results(reading, baseline.value, destination.keys, today)

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
-from dutybound import boundary, catalog, fence
+from dutybound import accounts, boundary, catalog, fence
+from dutybound.accounts import Destination
 from dutybound.asked import Scope
 from dutybound.baseline import (
     Account,
@@ -33,11 +34,12 @@ from dutybound.config import Configuration, DutyUse, Passwords, Team, TeamTrust,
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
+from dutybound.hub import TEAM_BOUNDARY, TEAM_PATH, duties_in, is_in, proved, takes, team_boundary, team_trust
 from dutybound.issuer import identities, identity_providers
 from dutybound.mfa import mfa_policy, people_boundary
 from dutybound.never import never
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack, sizes_by_duty
-from dutybound.policy import Condition, Origin, Policy, Statement, minified
+from dutybound.policy import ACCOUNT, Condition, Origin, Policy, Statement, minified
 from dutybound.quotas import quota
 from dutybound.read import Reading
 from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
@@ -52,13 +54,21 @@ POLICIES_PER_ROLE = quota("managed-policies-per-role").value
 SHORTEST_SESSION, LONGEST_SESSION = quota("role-session-duration").value, quota("role-session-duration").maximum
 
 
-def lower(reading: Reading, environment: str | None = None, today: date | None = None) -> Checked[Baseline]:
-    """Decide the baseline of a configuration: the Baseline, or None with every error found on the way.
+def lower(
+    reading: Reading,
+    environment: str | None = None,
+    today: date | None = None,
+    destination: Destination | None = None,
+) -> Checked[Baseline]:
+    """Decide the baseline of a destination: the Baseline, or None with every error found on the way.
 
-    `environment` is that of the account at hand, for what the configuration says `in:` some; `today` is the day on
-    which what has ended is reported (without one, nothing has).
+    Without `accounts` in the configuration, `environment` is that of the account at hand, for what it says `in:` some;
+    with them, `destination` is one of `accounts.destinations`. `today` is the day on which what has ended is reported
+    (without one, nothing has).
     """
-    work = _Lowering(reading, environment, today)
+    destination = destination or Destination(environment, environment)
+    environment = destination.environment
+    work = _Lowering(reading, destination, today)
     account = work.account()
     found = in_order(work.found)
     if any(d.severity == "error" for d in found):
@@ -82,10 +92,12 @@ def scope_of(configuration: Configuration) -> Scope:
 class _Lowering:
     """One run: the reading, the diagnostics found, and the parts of the account in the order they are decided."""
 
-    def __init__(self, reading: Reading, environment: str | None, today: date | None) -> None:
+    def __init__(self, reading: Reading, destination: Destination, today: date | None) -> None:
         self.configuration: Configuration = reading.configuration
         self.duties = reading.duties
-        self.environment, self.today = environment, today
+        self.destination, self.today = destination, today
+        self.has_people = destination.standing != "member"
+        self.hub = accounts.hub(self.configuration) or ACCOUNT
         self.found: list[Diagnostic] = []
         self.held: list[Held] = []
         self.scope = scope_of(self.configuration)
@@ -94,7 +106,7 @@ class _Lowering:
         self.issuers: set[str] = set()
 
     def account(self) -> Account:
-        """The one account: everything that the configuration asks for."""
+        """Everything that the configuration asks for in the accounts of the destination."""
         self._check_region()
         self._check_unused_duties()
         self._check_guardrails()
@@ -102,13 +114,16 @@ class _Lowering:
         self.guards = self._guards(stacks)
         policies: list[ManagedPolicy] = [*self._shared_policies(stacks)]
         teams = sorted(self.configuration.teams.items())
-        groups = [group for name, team in teams for group in self._team(name, team, policies)]
+        groups = [g for name, team in teams for g in self._team(name, team, policies)] if self.has_people else []
         providers = identity_providers(self.configuration, self._here(), self._stack("roles"), self.found)
         self.issuers = {provider.url for provider in providers}
         roles = [self._role(name, role, policies) for name, role in sorted(self._here().items())]
-        users = self._people()
+        if not self.has_people and self.hub != ACCOUNT:
+            roles += [r for name, team in teams for r in self._team_role(name, team, policies)]
+        users = self._people() if self.has_people else []
+        targets = self.destination.targets
         account = Account(
-            id=None,
+            id=targets[0].id if targets else None,
             home_region=self.region,
             stacks=stacks,
             policies=tuple(policies),
@@ -121,6 +136,7 @@ class _Lowering:
             ),
             passwords=_password_policy(self.configuration.passwords),
             identity_providers=providers,
+            targets=targets,
         )
         account = self._with_break_glass(account)
         self._check_stack_sizes(account)
@@ -129,9 +145,8 @@ class _Lowering:
         return account
 
     def _here(self) -> dict[Text, RoleEntry]:
-        """The roles of this environment."""
-        roles = self.configuration.roles.items()
-        return {name: role for name, role in roles if not role.in_ or self.environment in role.in_}
+        """The roles of this destination."""
+        return {name: role for name, role in self.configuration.roles.items() if is_in(role, self.destination)}
 
     def _with_break_glass(self, account: Account) -> Account:
         wanted, passwords = self.configuration.break_glass, self.configuration.passwords
@@ -173,9 +188,12 @@ class _Lowering:
         fences = fence.fence(guardrails, self.prefix)
         people = (*fences, *fence.place(guardrails))
         if configuration.teams:
-            yield self._shared(self._mfa_name(), "teams", mfa_policy(configuration.mfa))
-            if (bounds := people_boundary(configuration.mfa)) is not None:
-                yield self._shared(PEOPLE_BOUNDARY, "teams", bounds)
+            if self.has_people:
+                yield self._shared(self._mfa_name(), "teams", mfa_policy(configuration.mfa))
+                if (bounds := people_boundary(configuration.mfa)) is not None:
+                    yield self._shared(PEOPLE_BOUNDARY, "teams", bounds)
+            elif self.hub != ACCOUNT:
+                yield self._shared(TEAM_BOUNDARY, "teams", team_boundary(configuration))
             if people:
                 yield self._shared(FOR_PEOPLE, "teams", Policy(people))
         if configuration.roles and fences:
@@ -216,14 +234,12 @@ class _Lowering:
 
     def _team(self, name: Text, team: Team, policies: list[ManagedPolicy]) -> Iterator[Group]:
         """The team's group, and one more for each day on which memberships end."""
-        more = team.in_.get(Text(self.environment), ()) if self.environment else ()
-        access = self._access(f"team {name}", (*team.duties, *more))
-        access = replace(access, statements=(*access.statements, *may_take(name, self._here())))
+        uses = duties_in(team, self.destination)
+        access = self._access(f"team {name}", uses)
+        taken = (*may_take(name, self._here()), *takes(self.configuration, name, team, self.found))
+        access = replace(access, statements=(*access.statements, *taken))
         self._session(f"team {quoted(name)}", team.session)
-        own_keys = self.configuration.mfa.own_access_keys
-        denied = [(use, self.duties[use.name]) for use in team.never if use.name in self.duties]
-        denies = [s for use, duty in denied for s in never(use, duty, own_keys, self.found, self.scope)]
-        denies += self._denied_anyway((*team.duties, *more), access)
+        denies = [*self._never(team), *self._denied_anyway(uses, access)]
         yield self._group(name, team, None, access, denies, policies)
         for day in sorted({str(m.until) for m in team.members if m.until}):
             yield self._group(name, team, day, _ending(access, day), denies, policies)
@@ -232,6 +248,42 @@ class _Lowering:
                 self._check_end(f"the membership of {quoted(member.name)} in team {quoted(name)}", member.until)
                 if access.managed:
                     self._check_alone(name, member.name)
+
+    def _never(self, team: Team) -> list[Statement]:
+        own_keys = self.configuration.mfa.own_access_keys
+        denied = [(use, self.duties[use.name]) for use in team.never if use.name in self.duties]
+        return [s for use, duty in denied for s in never(use, duty, own_keys, self.found, self.scope)]
+
+    def _team_role(self, name: Text, team: Team, policies: list[ManagedPolicy]) -> Iterator[Role]:
+        """The role that stands for a team of the hub, if the team does anything here."""
+        uses = duties_in(team, self.destination)
+        if not uses:
+            return
+        who = f"team {quoted(name)}"
+        access = self._access(f"team {name}", uses)
+        access = replace(access, statements=tuple(proved(access.statements)))
+        self._check_mfa(who, access)
+        shared = [FOR_PEOPLE] if self._fences_people() else []
+        slots = POLICIES_PER_ROLE - len(shared) - len(access.managed)
+        statements = _distinct([*access.statements, *self._never(team), *self._denied_anyway(uses, access)])
+        stack = self._stack("teams")
+        mine = self._packed(who, f"team-{name}", name, statements, slots, stack)
+        policies += mine
+        yield Role(
+            logical_id("TeamRole", name),
+            stack,
+            str(name),
+            TEAM_PATH,
+            str(team.purpose),
+            team_trust(self.hub, (Origin("hub", name.span, self.configuration.organization.span),)),
+            tuple(sorted([*(p.name for p in mine), *shared])),
+            access.managed,
+            session_seconds=self._session(who, team.session),
+            span=name.span,
+            attached=access.attached,
+            permissions_boundary=TEAM_BOUNDARY,
+            members=tuple(sorted(str(m.name) for m in team.members)),
+        )
 
     def _group(
         self,
@@ -304,7 +356,7 @@ class _Lowering:
         # Whoever takes a team's role is a person, and works from where people work.
         places = fence.place(self.configuration.guardrails) if isinstance(role.trusts, TeamTrust) else ()
         statements = _distinct([*access.statements, *self._denied_anyway(role.duties, access), *places])
-        trust = trust_policy(name, role, self.region, self.found)
+        trust = trust_policy(name, role, self.region, self.found, self.hub)
         if role.until is not None:
             self._check_end(who, role.until)
             statements.append(_after_end(role.until, Origin("until", role.until.span)))
@@ -423,8 +475,7 @@ class _Lowering:
     def _check_unused_duties(self) -> None:
         """An own duty that nobody holds here is compiled too, so that its errors do not wait for its first holder."""
         teams = self.configuration.teams.values()
-        used = {use.name for t in teams for use in t.duties}
-        used |= {use.name for t in teams for use in t.in_.get(Text(self.environment or ""), ())}
+        used = {use.name for t in teams for use in duties_in(t, self.destination)}
         used |= {use.name for r in self.configuration.roles.values() for use in r.duties}
         for name, duty in self.configuration.duties.items():
             if name not in used:
