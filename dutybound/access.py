@@ -74,6 +74,8 @@ class _Run:
         self.partition = catalog.partition(self.region)
         self.callers = callers(baseline, account, self.partition)
         self.teams = teams(baseline, account, self.partition)
+        path = f"arn:{self.partition}:iam::{self.account}:role/teams/"
+        self.members = {f"{path}{role.name}": role.members for role in account.roles if role.members}
         self.today = today or date(2000, 1, 1)
         self.sides: dict[object, OwnSide] = {}
         self.within: dict[object, frozenset[Action]] = {}
@@ -125,6 +127,11 @@ class _Run:
             return list(reversed(distinct.values()))
         every = (*self.callers, *self.teams)
         fitting = [c for c in every if c.name == name and kind in ("", c.kind, "user")]
+        if not fitting and kind in ("", "person", "user"):
+            # People of the hub are here as their teams' roles, one at a time.
+            taken = [c for c in self.callers if name in self.members.get(c.role, ())]
+            if taken:
+                return taken
         if not fitting:
             here = f" a {kind}" if kind else ""
             message = f"a test of access is about{here} {quoted(name)}, which does not exist in this account"
