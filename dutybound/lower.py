@@ -34,7 +34,17 @@ from dutybound.config import Configuration, DutyUse, Passwords, Team, TeamTrust,
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
-from dutybound.hub import TEAM_BOUNDARY, TEAM_PATH, duties_in, is_in, proved, takes, team_boundary, team_trust
+from dutybound.hub import (
+    TEAM_BOUNDARY,
+    TEAM_PATH,
+    duties_in,
+    is_in,
+    proved,
+    takes,
+    takes_break_glass,
+    team_boundary,
+    team_trust,
+)
 from dutybound.issuer import identities, identity_providers
 from dutybound.mfa import mfa_policy, people_boundary
 from dutybound.never import never
@@ -152,11 +162,15 @@ class _Lowering:
         wanted, passwords = self.configuration.break_glass, self.configuration.passwords
         bounds = self.configuration.guardrails.boundary
         path = str(bounds.path) if bounds is not None else None
-        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path)
+        users_in = ACCOUNT if self.has_people else self.hub
+        taken = None
+        if self.destination.standing == "hub":
+            taken = takes_break_glass(self.configuration, self.found)
+        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path, users_in, taken)
         return replace(
             account,
             policies=tuple(sorted([*account.policies, *emergency.policies], key=lambda p: p.name)),
-            groups=tuple(sorted([*account.groups, emergency.group], key=lambda g: g.name)),
+            groups=tuple(sorted([*account.groups, *emergency.groups], key=lambda g: g.name)),
             users=tuple(sorted([*account.users, *emergency.users], key=lambda u: u.name)),
             roles=tuple(sorted([*account.roles, *emergency.roles], key=lambda r: r.name)),
             alarm=emergency.alarm,
