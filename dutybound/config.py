@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -424,13 +424,9 @@ def parameters_in(text: str) -> tuple[str, ...]:
 
 
 class Model(BaseModel):
-    """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it.
-
-    `later` names keys that are part of the language and not of this version: they are refused by name.
-    """
+    """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-    later: ClassVar[frozenset[str]] = frozenset()
     _span: Span | None = PrivateAttr(default=None)
 
     @property
