@@ -48,7 +48,8 @@ def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None
     reading = _read(source.load(path))
     if reading.failed or reading.value is None:
         return {None: Checked(None, reading.diagnostics)}
-    made = {d.name: _compiled(reading, d, today) for d in destinations(reading.value.configuration)}
+    lowered: _Lowered = {}
+    made = {d.name: _compiled(reading, d, today, lowered) for d in destinations(reading.value.configuration)}
     # A waiver may be for what only one environment has: it is unused if it is in all of them.
     idle = set.intersection(*({d for d in one.diagnostics if d.name == "unused-waiver"} for one in made.values()))
     return {
@@ -104,16 +105,40 @@ def _first_named(configuration: Configuration) -> Span | None:
     return min(named, key=lambda span: span.order, default=None)
 
 
-def _compiled(reading: Checked[Reading], destination: Destination, today: date | None) -> Checked[Baseline]:
+_Lowered = dict[Destination, Checked[Baseline]]
+
+
+def _compiled(
+    reading: Checked[Reading], destination: Destination, today: date | None, lowered: _Lowered | None = None
+) -> Checked[Baseline]:
+    """One destination; `lowered` keeps what was decided for any of them."""
     if reading.value is None:
         return Checked(None, reading.diagnostics)
-    baseline = lower(reading.value, today=today, destination=destination)
+    lowered = {} if lowered is None else lowered
+    baseline = _lower(reading.value, destination, today, lowered)
     found = (*reading.diagnostics, *baseline.diagnostics)
     if baseline.failed or baseline.value is None:
         return Checked(None, in_order(found))
+    others = tuple(_elsewhere(reading.value, destination, today, lowered))
     failures = [r.failure for r in _tests(reading.value, baseline, destination, today) if r.failure is not None]
-    checked = Checked(baseline.value, in_order((*found, *failures, *escalate.findings(baseline.value))))
+    checked = Checked(baseline.value, in_order((*found, *failures, *escalate.findings(baseline.value, others))))
     return replace(checked, value=None) if checked.failed else checked
+
+
+def _lower(reading: Reading, destination: Destination, today: date | None, lowered: _Lowered) -> Checked[Baseline]:
+    if destination not in lowered:
+        lowered[destination] = lower(reading, today=today, destination=destination)
+    return lowered[destination]
+
+
+def _elsewhere(
+    reading: Reading, destination: Destination, today: date | None, lowered: _Lowered
+) -> Iterator[escalate.Elsewhere]:
+    """For the account that holds the people, the administrators' roles of the others."""
+    if destination.standing == "hub":
+        for other in destinations(reading.configuration):
+            if other.standing == "member" and (made := _lower(reading, other, today, lowered).value) is not None:
+                yield from escalate.elsewhere(other.name or "", made)
 
 
 def _tests(
