@@ -155,12 +155,19 @@ def explain(baseline: Baseline, question: Question) -> Explanation:
     Raises WrongQuestion for a principal, an action, a resource or a condition key that does not exist.
     """
     _check(question)
-    ground = Ground(baseline, question.account or account_of(question.who) or account_of(question.resource))
+    ground = Ground(baseline, question.account or account_of(question.who) or _account_of_resource(baseline, question))
     action = _action(question.action)
     answers = [_answer(case, action, question) for case in ground.cases(question.who)]
     # Somebody who is here as one team at a time can what one of them can.
     found = max(answers, key=lambda one: _BEST.index(one.outcome))
     return replace(found, notes=(*_taken(ground, question.who, [one.question.who for one in answers]), *found.notes))
+
+
+def _account_of_resource(baseline: Baseline, question: Question) -> str:
+    """The account of the resource, if that can be the baseline's; else the question is about another's resource."""
+    account = account_of(question.resource)
+    known = [target.id for target in baseline.accounts[0].targets]
+    return account if not known or account in known else ""
 
 
 _BEST: tuple[Outcome, ...] = ("denied", "unknown", "allowed")
@@ -231,7 +238,7 @@ def who_can(baseline: Baseline, question: Question) -> tuple[WhoCan, ...]:
     """
     actions = _actions(question.action)
     _check(question)
-    ground = Ground(baseline, question.account or account_of(question.resource))
+    ground = Ground(baseline, question.account or _account_of_resource(baseline, question))
     everybody = [ground.case_of(sort, name) for sort, name in ground.everybody]
     return tuple(_who_can(action, everybody, question) for action in actions)
 
