@@ -52,7 +52,7 @@ from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack, sizes_by_duty
 from dutybound.policy import ACCOUNT, Condition, Origin, Policy, Statement, minified
 from dutybound.quotas import quota
 from dutybound.read import Reading
-from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
+from dutybound.trust import PATH, SWITCHED_NAME, for_servers, may_take, size_errors, trust_policy
 from dutybound.waiver import Held, settled
 from dutybound.when import MFA_PRESENT, after_end, before_end
 
@@ -276,7 +276,12 @@ class _Lowering:
         who = f"team {quoted(name)}"
         access = self._access(f"team {name}", uses)
         access = replace(access, statements=tuple(proved(access.statements)))
-        self._check_mfa(who, access)
+        self._check_mfa(who, access, "its trust asks for MFA already: give it a duty that asks for no fresh one")
+        if len(TEAM_PATH) + len(name) > SWITCHED_NAME:
+            message = f"{who}: people could not switch to its role in the console: its path and name have "
+            message += f"{len(TEAM_PATH) + len(name)} characters; {SWITCHED_NAME} is the limit"
+            hint = f"use at most {SWITCHED_NAME - len(TEAM_PATH)}"
+            self.found.append(Diagnostic("name-too-long", message, name.span, hint))
         shared = [FOR_PEOPLE] if self._fences_people() else []
         slots = POLICIES_PER_ROLE - len(shared) - len(access.managed)
         statements = _distinct([*access.statements, *self._never(team), *self._denied_anyway(uses, access)])
@@ -455,7 +460,7 @@ class _Lowering:
         if guardrails.boundary is not None:
             self.found += boundary.check(guardrails.boundary)
 
-    def _check_mfa(self, who: str, access: Access) -> None:
+    def _check_mfa(self, who: str, access: Access, hint: str = "give it to a team, or a duty without that") -> None:
         """IAM User Guide, "Secure API access with MFA": credentials of a role do not carry the MFA of who took it."""
         dead: dict[str, list[Statement]] = {}
         for statement in access.statements:
@@ -468,7 +473,6 @@ class _Lowering:
             message = f"{who}: duty {quoted(duty)} asks for MFA for {', '.join(actions[:2])}{more}; "
             message += "sessions of roles carry none, so these are never allowed"
             at = next((o.asked for s in statements for o in s.origins if o.duty == duty), None)
-            hint = "give it to a team, or a duty without that"
             self.found.append(Diagnostic("mfa-in-role", message, at, hint, severity="warning"))
 
     def _check_end(self, what: str, until: Text) -> None:
