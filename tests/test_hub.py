@@ -11,9 +11,11 @@ import pytest
 from dutybound import accounts
 from dutybound.baseline import Account, Baseline
 from dutybound.callers import Caller, Session, callers
+from dutybound.case import Question, WrongQuestion
 from dutybound.compiler import compile_everywhere, compile_path, compile_text
 from dutybound.diagnostic import Diagnostic, render_all
 from dutybound.evaluate import Judge, Policies, Request, in_account
+from dutybound.explain import explain, list_access, who_can
 from dutybound.policy import Policy
 from dutybound.read import read
 from dutybound.source import load
@@ -383,6 +385,78 @@ def diagnostics(text: str, folder: Path) -> tuple[Diagnostic, ...]:
     file = folder / "config.yaml"
     file.write_text(text, encoding="utf-8")
     return compile_path(file, "identity").diagnostics
+
+
+# --- questions
+
+
+def test_people_are_answered_for_as_their_teams_roles() -> None:
+    """Maria is in two teams of the data account: she can what one of its roles can, one at a time."""
+    made = example()
+    found = explain(made["data-dev"], Question("maria", "ec2:RunInstances"))
+    assert (found.outcome, found.kind, found.question.who, found.teams) == (
+        "allowed",
+        "team",
+        "developers",
+        ("developers",),
+    )
+    assert found.notes[0] == (
+        "maria is of the account 111122223333, and takes the role /teams/data-scientists or /teams/developers from "
+        "there, one at a time"
+    )
+    assert explain(made["data-dev"], Question("Maria", "iam:CreateUser")).outcome == "denied"
+    with pytest.raises(WrongQuestion, match="'team:data-scientists' or 'team:developers'"):
+        list_access(made["data-dev"], Question("maria", ""))
+    assert list_access(made["production"], Question("maria", "")).who == "developers"
+
+
+def test_a_team_is_a_team_where_it_is_a_role() -> None:
+    """By its name; a role of the configuration stays one."""
+    production = example()["production"]
+    found = explain(production, Question("operators", "ec2:StopInstances"))
+    assert (found.outcome, found.kind) == ("allowed", "team")
+    assert found.notes[0] == (
+        "operators is a team; its people take the role /teams/operators from the account 111122223333"
+    )
+    assert explain(production, Question("release", "s3:PutObject")).kind == "role"
+    (answer,) = who_can(production, Question("", "ec2:StopInstances"))
+    assert answer.names == ("administrators", "break-glass", "operators")
+    assert {reach.way.kind for reach in answer.reaches} == {"break-glass", "team"}
+
+
+def test_one_of_several_accounts_is_asked_about() -> None:
+    """By its id; another's is none of this destination."""
+    development = example()["development"]
+    arn = "arn:aws:ec2:eu-west-1:222233336666:instance/i-1"
+    for account in ("", "222233336666"):
+        assert explain(development, Question("maria", "ec2:StopInstances", arn, account=account)).outcome == "allowed"
+    with pytest.raises(WrongQuestion, match="whose accounts are 222233334444, 222233336666"):
+        explain(development, Question("maria", "ec2:StopInstances", account="333344445555"))
+
+
+def test_a_test_of_access_about_somebody_with_two_roles(tmp_path: Path) -> None:
+    """They can what one of them can, and cannot what none can."""
+    text = ORGANIZATION.replace("production: [manage-servers]", "production: [manage-servers], test: [view-metrics]")
+    text = text.replace("members: [olga, ann]", "members: [olga, ann, john]")
+    tests = "access:\n  - {who: john, in: test, can: [%s], cannot: [%s]}\n"
+    everywhere(text + tests % ("ec2:RunInstances, cloudwatch:GetMetricData", "iam:CreateUser"), tmp_path)
+    file = tmp_path / "config.yaml"
+    file.write_text(text + tests % ("iam:CreateUser", "ec2:RunInstances"), encoding="utf-8")
+    assert [d.name for d in compile_everywhere(file)["test"].diagnostics] == ["broken-access-test"] * 2
+
+
+def test_a_team_whose_role_people_could_not_switch_to(tmp_path: Path) -> None:
+    """Path and name of a role that the console takes have 64 characters together."""
+    name = "x" * 58
+    found = compile_everywhere(written(ORGANIZATION.replace("operators", name), tmp_path))["production"].diagnostics
+    assert [d.name for d in found] == ["name-too-long"]
+    everywhere(ORGANIZATION.replace("operators", name[1:]), tmp_path)
+
+
+def written(text: str, folder: Path) -> Path:
+    """A file with this configuration."""
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    return folder / "config.yaml"
 
 
 def test_the_order_of_accounts_means_nothing() -> None:
