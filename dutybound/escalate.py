@@ -506,7 +506,9 @@ class _World:
                 held = tuple(policy for _, policy in self._held(group.name))
                 arn = self._iam("user/people/somebody")
                 bounds = next((c.policies.boundary for c in self.subjects.values() if c.kind == "person"), None)
-                yield Caller("somebody", "person", arn, Policies(groups=(held,), boundary=bounds), (group.name,))
+                # What is worked out is kept by name, so each has its own.
+                name = f"somebody in {group.name}"
+                yield Caller(name, "person", arn, Policies(groups=(held,), boundary=bounds), (group.name,))
 
     def _named_by(self, caller: Caller) -> frozenset[str]:
         role = self.roles.get(_key(caller))
