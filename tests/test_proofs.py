@@ -40,7 +40,7 @@ from tests.test_mfa import ENROLMENT
 CONFIGURATIONS = [ROOT / "config", *sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())]
 CHANGING = ("write", "tagging", "permissions")
 
-FIRST_PASSWORD = {"company", "small-team"}
+FIRST_PASSWORD = {"company", "organization", "small-team"}
 """The examples with `first_password_change: true`; it is not for break-glass users."""
 WITHOUT_MFA: tuple[Session, ...] = ("role", "key", "no-mfa")
 MADE = "made by a team"
