@@ -130,6 +130,10 @@ class Role:
     span: Span | None = field(default=None, compare=False)
     attached: tuple[tuple[str, Origin], ...] = field(default=(), compare=False)
     """Which duty attaches each of `managed`."""
+    permissions_boundary: str | None = None
+    """A customer managed policy by name."""
+    members: tuple[str, ...] = ()
+    """For a role that stands for a team of the hub, who is in the team."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +217,22 @@ class PasswordPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """An AWS account that a baseline goes to: its name in the configuration, its id, and its unit by names from the
+    root of the organization down (None is the root itself).
+    """
+
+    name: str
+    id: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """Everything in one AWS account. `id` is None for 'whatever account it is deployed to'."""
+    """Everything in one AWS account, or in each of several with the same content: then `targets` are these.
+
+    `id` is None for 'whatever account it is deployed to', and that of the first target otherwise.
+    """
 
     id: str | None
     home_region: str
@@ -228,6 +246,7 @@ class Account:
     budgets: tuple[Budget, ...] = ()
     passwords: PasswordPolicy = PasswordPolicy()
     identity_providers: tuple[IdentityProvider, ...] = ()
+    targets: tuple[Target, ...] = ()
 
     def policy(self, name: str) -> ManagedPolicy:
         """The customer managed policy of that name. Raises KeyError if there is none."""

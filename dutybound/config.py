@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -233,6 +233,29 @@ SourceArn = Annotated[
     ),
 ]
 OrganizationId = Annotated[Text, Word(r"o-[a-z0-9]{10,32}", 34, "an organization's id is written as in 'o-a1b2c3d4e5'")]
+UnitName = Annotated[
+    Text,
+    Word(
+        r"[^/\x00-\x1f\x7f]{1,128}(/[^/\x00-\x1f\x7f]{1,128}){0,4}",
+        644,
+        "a unit is written by its names from the root down, at most five, as in 'Workloads/Production'",
+    ),
+]
+"""Organizations User Guide, "Quotas": units nest five levels deep; a name has up to 128 characters."""
+UnitId = Annotated[
+    Text,
+    Word(r"ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}", 68, "a unit's id is written as in 'ou-ab12-11112222'"),
+]
+RootId = Annotated[Text, Word(r"r-[0-9a-z]{4,32}", 34, "a root's id is written as in 'r-ab12'")]
+InstanceArn = Annotated[
+    Text,
+    Word(
+        r"arn:aws[a-z-]*:sso:::instance/(sso)?ins-[a-zA-Z0-9-.]{16}",
+        84,
+        "an instance is written as in 'arn:aws:sso:::instance/ssoins-1234567890abcdef'",
+    ),
+]
+IdentityStoreId = Annotated[Text, Word(r"d-[0-9a-f]{10}", 12, "an identity store's id is written as in 'd-1234567890'")]
 UnitPath = Annotated[
     Text,
     Word(
@@ -408,13 +431,9 @@ def parameters_in(text: str) -> tuple[str, ...]:
 
 
 class Model(BaseModel):
-    """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it.
-
-    `later` names keys that are part of the language and not of this version: they are refused by name.
-    """
+    """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-    later: ClassVar[frozenset[str]] = frozenset()
     _span: Span | None = PrivateAttr(default=None)
 
     @property
@@ -506,16 +525,58 @@ def _one_of_schema(*keys: str) -> dict[str, Any]:
     return {"oneOf": [{"required": [key]} for key in keys]}
 
 
+class IdentityCenter(Model):
+    """The instance of IAM Identity Center that people sign in through."""
+
+    instance: InstanceArn = Field(
+        description="ARN of the instance", examples=["arn:aws:sso:::instance/ssoins-1234567890abcdef"]
+    )
+    store: IdentityStoreId = Field(description="Id of its identity store", examples=["d-1234567890"])
+    groups: Literal["create", "lookup"] = Field(
+        "create", description="Make the groups, or use those of an external directory (default: create)"
+    )
+
+
 class Organization(Model):
     """Who the baseline is for."""
 
-    later = frozenset({"people_in", "hub", "id", "identity_center"})
     name: OrganizationName = Field(description="In stack names and tags", examples=["acme"])
     owner: Owner = Field(description="Tag on everything that can be tagged", examples=["security@acme.example"])
     home_region: RegionName = Field(
         default_factory=lambda: Text("us-east-1"),
         description="The Region that holds the stacks; IAM itself is global (default: us-east-1)",
         examples=["eu-west-1"],
+    )
+    people_in: Literal["iam", "identity-center"] = Field(
+        "iam", description="Where people sign in: as IAM users, or through IAM Identity Center (default: iam)"
+    )
+    hub: Name | None = Field(
+        None, description="With several accounts and people in IAM: the account that holds them", examples=["identity"]
+    )
+    id: OrganizationId | None = Field(None, description="Id in AWS Organizations", examples=["o-a1b2c3d4e5"])
+    root: RootId | None = Field(None, description="Id of its root in AWS Organizations", examples=["r-ab12"])
+    management: Name | None = Field(
+        None, description="The account that manages the organization", examples=["management"]
+    )
+    units: dict[UnitName, UnitId] = Field(
+        default_factory=dict,
+        description="Ids of the organizational units, by their names from the root down",
+        examples=[{"Workloads/Production": "ou-ab12-11112222"}],
+    )
+    identity_center: IdentityCenter | None = Field(None, description="With people in Identity Center: its instance")
+
+
+class Account(Model):
+    """An AWS account of the organization."""
+
+    id: AccountId = Field(description="Its 12 digits, in quotes", examples=["222233334444"])
+    environment: Environment | None = Field(
+        None, description="What it is for; decides what `in` gives to teams and roles", examples=["production"]
+    )
+    unit: UnitName | None = Field(
+        None,
+        description="Its organizational unit, by names from the root down (default: the root)",
+        examples=["Workloads/Production"],
     )
 
 
@@ -1344,9 +1405,14 @@ def _whole(value: object) -> object:
 class Configuration(Model):
     """A whole configuration."""
 
-    later = frozenset({"accounts", "rollout"})
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="Version of the language", examples=[1])
     organization: Organization = Field(examples=[{"name": "acme", "owner": "security@acme.example"}])
+    accounts: dict[Name, Account] = Field(
+        default_factory=dict, description="AWS accounts by name; without, whatever account it is deployed to"
+    )
+    rollout: Literal["stacks", "stack-sets"] | None = Field(
+        None, description="How it gets into many accounts (default: stack-sets above 20 accounts with one content)"
+    )
     people: dict[UserName, Person] = Field(
         default_factory=dict, description="People by IAM user name; when given, every member is one of them"
     )

@@ -155,7 +155,7 @@ class BaselineStacks(Construct):
         return made
 
     def _role(self, role: Role) -> None:
-        stack = self.stacks[role.stack]
+        stack, boundary = self.stacks[role.stack], role.permissions_boundary
         made = iam.CfnRole(
             stack,
             role.logical_id,
@@ -165,6 +165,7 @@ class BaselineStacks(Construct):
             assume_role_policy_document=_filled_in(role.trust.document()),
             managed_policy_arns=self._arns(role.policies, role.managed),
             max_session_duration=role.session_seconds,
+            permissions_boundary=self.policies[boundary].ref if boundary else None,
             tags=self.tags,
         )
         if role.instance_profile is not None:
