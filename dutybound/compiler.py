@@ -39,9 +39,14 @@ def compile_text(
     return _chosen(_read(source.loads(text, path)), environment, today)
 
 
-def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None, Checked[Baseline]]:
-    """Compile a configuration for each environment that it names (or for None if it names none), sorted."""
-    reading = _read(source.load(path))
+def compile_everywhere(
+    path: Path, today: date | None = None, shown: Path | None = None
+) -> dict[str | None, Checked[Baseline]]:
+    """Compile a configuration for each environment that it names (or for None if it names none), sorted.
+
+    `shown` is what places call the path, where that is not how it was reached.
+    """
+    reading = _read(source.load(path, shown))
     if reading.failed or reading.value is None:
         return {None: Checked(None, reading.diagnostics)}
     known = environments(reading.value.configuration)
