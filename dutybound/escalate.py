@@ -239,6 +239,30 @@ def _possible(path: Path, named: frozenset[str]) -> bool:
     return named.issuperset(path.actions)
 
 
+class Openings:
+    """The actions of an account's principals that are on the list: each way of the catalogue whose actions all are
+    named by what the principal holds. Whether it leads anywhere is for `escalations` to judge.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._named = _Named(account)
+        self._roles = {role.name: role for role in account.roles}
+
+    def of_groups(self, groups: Iterable[str]) -> frozenset[str]:
+        """Those of somebody in these groups."""
+        return _opening(self._named.of_user(groups))
+
+    def of_role(self, name: str) -> frozenset[str]:
+        """Those of a role."""
+        return _opening(self._named.of(self._roles[name]))
+
+
+@lru_cache(maxsize=4096)
+def _opening(named: frozenset[str]) -> frozenset[str]:
+    judged = (path for path in paths() if path.way not in ("enrol", "both", "none") and _possible(path, named))
+    return frozenset(action for path in judged for action in path.actions)
+
+
 # --- facts ----------------------------------------------------------------------------------------------------------
 
 

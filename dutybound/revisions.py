@@ -57,7 +57,9 @@ def versions(base: str | None, head: str | None, config: Path) -> Iterator[tuple
     with TemporaryDirectory(prefix="dutybound-") as folder:
         yield (
             _version(base, config, Path(folder, "base")) if base is not None else _start(config, Path(folder, "base")),
-            _version(head, config, Path(folder, "head")) if head is not None else Version("working tree", config, config),
+            _version(head, config, Path(folder, "head"))
+            if head is not None
+            else Version("working tree", config, config),
         )
 
 
@@ -221,7 +223,7 @@ def _git(*words: str, fails: bool = False) -> bytes:
     if "not a git repository" in said:
         raise NoRevision("this folder is in no git repository", "compare two folders: dutybound diff OLD NEW")
     if "dubious ownership" in said:
-        raise NoRevision(f"git refuses this folder: {said}", "git config --global --add safe.directory \"$PWD\"")
+        raise NoRevision(f"git refuses this folder: {said}", 'git config --global --add safe.directory "$PWD"')
     if fails and done.returncode == 1:
         return b""
     raise NoRevision(f"git {words[0]} failed: {said or f'exit {done.returncode}'}")

@@ -1,0 +1,536 @@
+"""What a change of a configuration means to whoever reviews it: two compilations -> Review.
+
+Access first, by how much it matters: what each team, person and role gained and lost, with a request as proof, the
+duties and lines behind it, and whom it concerns. Then all else that a reader of a pull request would want to be told:
+who joined, MFA, boundaries, break-glass, trust, quotas, what CloudFormation would replace or fail at, findings. Facts
+only; `dutybound.report.review` puts them into words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
+from typing import Literal, TypeVar
+
+from dutybound import catalog
+from dutybound.baseline import Account, Baseline, Group, Role
+from dutybound.callers import Kind, Session
+from dutybound.catalog import Action
+from dutybound.compare import Change, Difference, compare_baselines, compare_trusts
+from dutybound.config import LevelGrant
+from dutybound.deployment import EFFECTS, Consequence, consequences
+from dutybound.diagnostic import Checked, Diagnostic, Severity, Span
+from dutybound.escalate import Openings
+from dutybound.evaluate import Request
+from dutybound.policy import Origin, Statement
+from dutybound.read import library_duty
+from dutybound.remarks import Code, Environment, QuotaUse, Remark, quota_uses, remarks, renamed, teams_of
+
+Side = Mapping[Environment, Checked[Baseline]]
+"""One side: what `compile_everywhere` made of it. Empty where there is no configuration."""
+Risk = Literal["escalation", "permissions", "data read", "write", "tagging", "read", "list"]
+RISKS: tuple[Risk, ...] = ("escalation", "permissions", "data read", "write", "tagging", "read", "list")
+"""From the gravest. `escalation` is an action of a way to become an administrator all of whose actions are held;
+`data read` what reads more than the set-up of things."""
+Result = Literal["no access changes", "changed", "unknown"]
+_T = TypeVar("_T", "AccessChange", "TrustMoved", "Remark", "QuotaUse", "Deployed", "Unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """The duty, or part of the baseline, behind a statement: where it is asked for, and where its grant is.
+
+    Places are `config/teams.yaml:12`, or empty; the span is that of whichever is the user's own, the first first.
+    """
+
+    duty: str
+    asked: str = ""
+    granted: str = ""
+    sid: str = ""
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessChange:
+    """Actions of one service that somebody gained or lost, on the same resources, for the same reason.
+
+    `names` are one team, or those people or roles whom it concerns by themselves. `people` are the members whose own
+    access changes with their team's. `because` is what allows it, on the side that does, and `instead` what denies it
+    on the other; empty where nothing there allows it. The action `*` is every one. Of people who changed teams an entry
+    sums up all that is of one risk and service (`summed`): not every action then goes with every resource. Of whoever
+    is gone one entry stands for everything, with its gravest risk and no actions.
+    """
+
+    gained: bool
+    kind: Kind
+    names: tuple[str, ...]
+    risk: Risk
+    sessions: tuple[Session, ...]
+    service: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    because: tuple[Because, ...]
+    instead: tuple[Because, ...] = ()
+    people: tuple[str, ...] = ()
+    status: Literal["new", "removed", "changed"] = "changed"
+    summed: bool = False
+    environments: tuple[Environment, ...] = ()
+    witness: Request = field(default=Request("", "", ""), compare=False)
+
+    @property
+    def without_mfa(self) -> bool:
+        """Whether somebody gained it who signed in without MFA, or with a long-term key."""
+        return self.gained and bool({"no-mfa", "key"} & set(self.sessions))
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """The gravest first, then by who and what."""
+        return (not self.without_mfa, RISKS.index(self.risk), self.kind, self.names, self.service, self.actions)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustMoved:
+    """Who can take a role now, or no longer."""
+
+    gained: bool
+    role: str
+    principals: tuple[str, ...]
+    environments: tuple[Environment, ...] = ()
+    because: tuple[Because, ...] = ()
+    witness: Request = field(default=Request("", "", ""), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A diagnostic that only one side has; a new one is that of the head."""
+
+    new: bool
+    diagnostic: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What CloudFormation will do, in which environments."""
+
+    consequence: Consequence
+    environments: tuple[Environment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What could not be compared: it may have changed."""
+
+    who: str
+    actions: tuple[str, ...]
+    resource: str
+    reason: str
+    environments: tuple[Environment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Everything that a change of a configuration does, the gravest first in each section."""
+
+    environments: tuple[Environment, ...]
+    access: tuple[AccessChange, ...] = ()
+    trusts: tuple[TrustMoved, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    quotas: tuple[QuotaUse, ...] = ()
+    deployment: tuple[Deployed, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    unknown: tuple[Unknown, ...] = ()
+    in_place: int = 0
+    """Resources that only change in place, most of them policies that say the same in other words."""
+
+    @property
+    def access_changed(self) -> bool:
+        """Whether anybody can do more or less, for certain."""
+        return bool(self.access or self.trusts)
+
+    @property
+    def result(self) -> Result:
+        """`unknown` where anything is; it may not be taken for no change."""
+        if self.unknown:
+            return "unknown"
+        return "changed" if self.access_changed else "no access changes"
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to say; what means the same in other words is nothing."""
+        return not (self.access_changed or self.unknown or self.remarks or self.deployment or self.findings)
+
+    @property
+    def gains(self) -> tuple[AccessChange | TrustMoved, ...]:
+        """Whatever somebody can do now that nobody of them could before."""
+        return (*(a for a in self.access if a.gained), *(t for t in self.trusts if t.gained))
+
+    @property
+    def escalations(self) -> tuple[AccessChange, ...]:
+        """Gains of actions that are part of a way to become an administrator."""
+        return tuple(a for a in self.access if a.gained and a.risk == "escalation")
+
+
+def review(old: Side, new: Side) -> Review:
+    """Compare two sides that compile, each environment of the one with that of the other.
+
+    An environment that only one side has is compared with nothing, unless that side names none: then it stands for
+    each. What several environments have in common is said once.
+    """
+    pairs = list(_pairs(old, new))
+    everywhere = tuple(environment for environment, *_ in pairs)
+    parts = [_Pair(environment, one, other).review() for environment, one, other in pairs]
+    return Review(
+        everywhere,
+        tuple(sorted(_merged(a for p in parts for a in p.access), key=lambda a: a.order)),
+        tuple(sorted(_merged(t for p in parts for t in p.trusts), key=lambda t: (not t.gained, t.role))),
+        tuple(_merged([*_environments(old, new), *(r for p in parts for r in p.remarks)])),
+        tuple(_merged(q for p in parts for q in p.quotas)),
+        tuple(sorted(_merged(d for p in parts for d in p.deployment), key=_graver)),
+        _findings(old, new),
+        tuple(_merged(u for p in parts for u in p.unknown)),
+        max((p.in_place for p in parts), default=0),
+    )
+
+
+def _graver(deployed: Deployed) -> tuple[object, ...]:
+    what = deployed.consequence
+    return (EFFECTS.index(what.effect), what.kind, what.name, what.stack)
+
+
+def _pairs(old: Side, new: Side) -> Iterator[tuple[Environment, Baseline, Baseline]]:
+    names = sorted({*old, *new} - {None}, key=str) or [None]
+    for name in names:
+        one, other = (side.get(name, side.get(None)) for side in (old, new))
+        if one is None and other is None:
+            continue
+        there = [checked.value for checked in (one, other) if checked is not None]
+        if any(value is None for value in there):
+            raise ValueError("a side does not compile")
+        before = one.value if one is not None else None
+        after = other.value if other is not None else None
+        yield name, before or _nothing(after), after or _nothing(before)
+
+
+def _nothing(like: Baseline | None) -> Baseline:
+    """A baseline without anything in it, where there is none yet or no more."""
+    if like is None:
+        raise ValueError("there is nothing to compare")
+    first = like.accounts[0]
+    empty = Account(first.id, first.home_region, (), (), (), (), ())
+    return replace(like, accounts=(empty,))
+
+
+def _environments(old: Side, new: Side) -> Iterator[Remark]:
+    for name in sorted({*new} - {*old, None}, key=str):
+        if old and None not in old:
+            yield Remark("Environments", ("the environment ", Code(name), " is new"))
+    for name in sorted({*old} - {*new, None}, key=str):
+        if new and None not in new:
+            yield Remark("Environments", ("the environment ", Code(name), " is gone"))
+
+
+def _merged(entries: Iterable[_T]) -> list[_T]:
+    """Entries that differ in nothing but their environments, as one."""
+    first: dict[_T, _T] = {}
+    where: dict[_T, tuple[Environment, ...]] = {}
+    for entry in entries:
+        alone: _T = replace(entry, environments=())
+        first.setdefault(alone, entry)
+        where[alone] = (*where.get(alone, ()), *entry.environments)
+    return [replace(entry, environments=where[alone]) for alone, entry in first.items()]
+
+
+# --- findings -------------------------------------------------------------------------------------------------------
+
+
+def _findings(old: Side, new: Side) -> tuple[Finding, ...]:
+    """Diagnostics that only one side has, told apart by what they say and not by their line."""
+    before, after = _told(old), _told(new)
+    found = [Finding(True, d) for key, d in after.items() if key not in before]
+    found += [Finding(False, d) for key, d in before.items() if key not in after]
+    return tuple(sorted(found, key=lambda f: (not f.new, f.diagnostic.severity, f.diagnostic.order)))
+
+
+_LINE = re.compile(r"(\.ya?ml):\d+(:\d+)?")
+
+
+def _told(side: Side) -> dict[tuple[Severity, str, str], Diagnostic]:
+    found = (d for checked in side.values() for d in checked.diagnostics)
+    return {(d.severity, d.name, _LINE.sub(r"\1", d.message)): d for d in found}
+
+
+# --- one environment ------------------------------------------------------------------------------------------------
+
+_Atom = tuple[str, str, Session]
+"""An action on a resource pattern, signed in in one way: what is compared of two principals."""
+_Key = tuple[tuple[Because, ...], tuple[Because, ...]]
+
+
+class _Pair:
+    """One environment on both sides."""
+
+    def __init__(self, environment: Environment, old: Baseline, new: Baseline) -> None:
+        self.environment, self.old, self.new = environment, old, new
+        self.before, self.after = old.accounts[0], new.accounts[0]
+        self.openings = {False: Openings(self.before), True: Openings(self.after)}
+        self.groups = {False: teams_of(self.before), True: teams_of(self.after)}
+        self.renamed = dict(renamed(self.before, self.after))
+        self.changes = [c for c in compare_baselines(old, new) if not self._is_rename(c)]
+
+    def review(self) -> Review:
+        """All that changed in this environment."""
+        here = (self.environment,)
+        done = consequences(self.before, self.after)
+        return Review(
+            here,
+            tuple(replace(a, environments=here) for a in self._access()),
+            tuple(replace(t, environments=here) for t in self._trusts()),
+            tuple(replace(r, environments=here) for r in remarks(self.old, self.new)),
+            tuple(replace(q, environments=here) for q in quota_uses(self.before, self.after)),
+            tuple(Deployed(c, here) for c in done),
+            (),
+            tuple(self._unknown()),
+            _rewritten(self.before, self.after),
+        )
+
+    def _is_rename(self, change: Change) -> bool:
+        names = self.renamed.keys() if change.status == "removed" else self.renamed.values()
+        return change.kind == "team" and change.status != "changed" and change.name in names
+
+    # -- access
+
+    def _access(self) -> Iterator[AccessChange]:
+        merged: dict[AccessChange, list[AccessChange]] = {}
+        for gained in (True, False):
+            found = self._found(gained)
+            teams = {name: atoms for (kind, name), atoms in found.items() if kind == "team"}
+            for (kind, name), atoms in found.items():
+                if kind == "team":
+                    yield from self._of_team(gained, name, atoms, found)
+                    continue
+                rest = atoms
+                if kind == "person":
+                    mine = [teams[t] for t in self.groups[gained].get(name, ()) if t in teams]
+                    rest = {atom: d for atom, d in atoms.items() if not any(atom in theirs for theirs in mine)}
+                for entry in self._entries(gained, kind, name, rest):
+                    merged.setdefault(replace(entry, names=()), []).append(entry)
+        for alike in merged.values():
+            yield replace(alike[0], names=tuple(sorted(n for one in alike for n in one.names)))
+
+    def _found(self, gained: bool) -> dict[tuple[Kind, str], dict[_Atom, Difference]]:
+        """What each principal gained or lost. Those with the same comparison share it."""
+        out: dict[tuple[Kind, str], dict[_Atom, Difference]] = {}
+        for change in self.changes:
+            differences = change.comparison.gained if gained else change.comparison.lost
+            atoms = out.setdefault((change.kind, change.name), {}) if differences else {}
+            for difference in differences:
+                for action in _everything_or(difference):
+                    atoms[action, difference.resource, change.session] = difference
+        return out
+
+    def _status(self, kind: Kind, name: str) -> Literal["new", "removed", "changed"]:
+        return next(c.status for c in self.changes if (c.kind, c.name) == (kind, name))
+
+    def _of_team(
+        self,
+        gained: bool,
+        name: str,
+        atoms: dict[_Atom, Difference],
+        found: Mapping[tuple[Kind, str], dict[_Atom, Difference]],
+    ) -> Iterator[AccessChange]:
+        members = [person for person, teams in self.groups[gained].items() if name in teams]
+        theirs = [(person, found.get(("person", person), {})) for person in sorted(members)]
+        for entry in self._entries(gained, "team", name, atoms):
+            if not entry.actions:
+                yield entry
+                continue
+            wanted = [(a, r, s) for a in entry.actions for r in entry.resources for s in entry.sessions]
+            people = tuple(p for p, own in theirs if own and any(atom in own for atom in wanted))
+            yield replace(entry, people=people)
+
+    def _entries(
+        self, gained: bool, kind: Kind, name: str, atoms: Mapping[_Atom, Difference]
+    ) -> Iterator[AccessChange]:
+        """What one principal gained or lost, in as few entries as keep actions, resources and reasons together."""
+        if not atoms:
+            return
+        status = self._status(kind, name)
+        rows = list(self._rows(gained, kind, name, atoms))
+        if status == "removed":
+            sessions = tuple(sorted({s for row in rows for s in row.sessions}))
+            gravest = min((row.risk for row in rows), key=RISKS.index)
+            yield AccessChange(
+                gained, kind, (name,), gravest, sessions, "", (), (), (), status=status, witness=rows[0].witness
+            )
+            return
+        summed = kind == "person" and self.groups[False].get(name) != self.groups[True].get(name)
+        for together in _together(rows, summed):
+            first = together[0]
+            yield AccessChange(
+                gained,
+                kind,
+                (name,),
+                first.risk,
+                first.sessions,
+                first.service,
+                tuple(sorted({row.action for row in together})),
+                tuple(sorted({row.resource for row in together})),
+                tuple(dict.fromkeys(b for row in together for b in row.because)),
+                tuple(dict.fromkeys(b for row in together for b in row.instead)),
+                status=status,
+                summed=summed,
+                witness=first.witness,
+            )
+
+    def _rows(self, gained: bool, kind: Kind, name: str, atoms: Mapping[_Atom, Difference]) -> Iterator[_Row]:
+        opening = self._opening(gained, kind, name)
+        sessions: dict[tuple[str, str], list[Session]] = {}
+        for action, resource, session in atoms:
+            sessions.setdefault((action, resource), []).append(session)
+        for (action, resource), signed_in in sorted(sessions.items()):
+            difference = atoms[action, resource, signed_in[0]]
+            yield _Row(
+                action,
+                resource,
+                tuple(sorted(signed_in)),
+                _risk(action, opening),
+                _because(difference.because, self._attached(gained, kind, name)),
+                _because(difference.instead, ()),
+                difference.witness,
+            )
+
+    def _opening(self, gained: bool, kind: Kind, name: str) -> frozenset[str]:
+        """The actions of a principal's that are part of a way to become an administrator, on the side that allows."""
+        openings = self.openings[gained]
+        account = self.after if gained else self.before
+        if kind == "team":
+            return openings.of_groups((name,))
+        if any(role.name == name for role in account.roles) and kind != "person":
+            return openings.of_role(name)
+        user = next((u for u in account.users if u.name == name), None)
+        return openings.of_groups(user.groups) if user is not None else frozenset()
+
+    def _attached(self, gained: bool, kind: Kind, name: str) -> tuple[Origin, ...]:
+        """The duties by which a principal holds policies of AWS, whose statements know no line."""
+        account = self.after if gained else self.before
+        names = {name} if kind == "team" else next((set(u.groups) for u in account.users if u.name == name), set())
+        holders: list[Group | Role] = [g for g in account.groups if g.name in names]
+        holders += [r for r in account.roles if kind in ("role", "break-glass") and r.name == name]
+        return tuple(dict.fromkeys(origin for holder in holders for _, origin in holder.attached))
+
+    # -- trust and doubts
+
+    def _trusts(self) -> Iterator[TrustMoved]:
+        merged: dict[TrustMoved, list[str]] = {}
+        for change in compare_trusts(self.old, self.new):
+            for gained, found in ((True, change.comparison.gained), (False, change.comparison.lost)):
+                if found:
+                    because = _because(found[0].because, ())
+                    entry = TrustMoved(gained, change.role, (), because=because, witness=found[0].witness)
+                    merged.setdefault(entry, []).append(change.principal)
+        for entry, principals in merged.items():
+            yield replace(entry, principals=tuple(sorted(set(principals))))
+
+    def _unknown(self) -> Iterator[Unknown]:
+        here = (self.environment,)
+        found = {
+            Unknown(f"{c.kind} {c.name}", d.actions, d.resource, d.reason, here)
+            for c in self.changes
+            for d in c.comparison.unknown
+        }
+        found |= {
+            Unknown(f"role {t.role}", d.actions, d.resource, d.reason, here)
+            for t in compare_trusts(self.old, self.new)
+            for d in t.comparison.unknown
+        }
+        yield from sorted(found, key=lambda u: (u.who, u.actions, u.resource, u.reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One action on one resource pattern that somebody gained or lost."""
+
+    action: str
+    resource: str
+    sessions: tuple[Session, ...]
+    risk: Risk
+    because: tuple[Because, ...]
+    instead: tuple[Because, ...]
+    witness: Request
+
+    @property
+    def service(self) -> str:
+        return self.action.partition(":")[0]
+
+
+def _together(rows: Iterable[_Row], summed: bool) -> Iterator[list[_Row]]:
+    """Rows that one entry can say: the same actions on several resources, for the same reasons."""
+    on_one: dict[tuple[object, ...], list[_Row]] = {}
+    for row in rows:
+        exactly = () if summed else (row.resource, row.because, row.instead)
+        on_one.setdefault((row.sessions, row.risk, row.service, *exactly), []).append(row)
+    entries: dict[tuple[object, ...], list[_Row]] = {}
+    for key, listed in on_one.items():
+        actions = tuple(sorted({row.action for row in listed}))
+        entries.setdefault((*key[:3], *key[4:], actions), []).extend(listed)
+    yield from entries.values()
+
+
+def _everything_or(difference: Difference) -> tuple[str, ...]:
+    """The actions of a difference; `*` for all of them where a statement grants everything."""
+    everything = any(s.actions == ("*",) and s.resources == ("*",) for s in difference.because)
+    return ("*",) if everything and not difference.instead else difference.actions
+
+
+def _because(statements: Iterable[Statement], attached: Iterable[Origin]) -> tuple[Because, ...]:
+    """The origins behind statements, each once; those of AWS's own policies are whatever attaches such policies."""
+    found = (_reason(origin, s.sid) for s in statements for origin in s.origins or attached)
+    return tuple(dict.fromkeys(found))
+
+
+def _reason(origin: Origin, sid: str) -> Because:
+    asked, granted = origin.asked, origin.granted
+    own = asked if asked is not None else granted
+    return Because(origin.duty, asked.place if asked else "", granted.place if granted else "", sid, own)
+
+
+# --- how much it matters --------------------------------------------------------------------------------------------
+
+
+def _risk(action: str, opening: frozenset[str]) -> Risk:
+    if action == "*" or action in opening:
+        return "escalation"
+    found = catalog.actions_of(action)
+    level = found[0].level if found else "write"  # an action newer than the reference may do anything
+    if level == "read" and not _shows_set_up(found[0]):
+        return "data read"
+    return next(risk for risk in RISKS if risk == level)
+
+
+@lru_cache(maxsize=8192)
+def _shows_set_up(action: Action) -> bool:
+    """Whether reading this shows how things are set up and no data: whether the duty `view-everything` reads it."""
+    return any(
+        ("*" in grant.service or action.service in grant.service)
+        and any(catalog.matches(p, action) for p in grant.only or ("*:*",))
+        and not any(catalog.matches(p, action) for p in grant.except_)
+        for grant in _set_up_grants()
+    )
+
+
+@cache
+def _set_up_grants() -> tuple[LevelGrant, ...]:
+    return tuple(g for g in library_duty("view-everything").grants if isinstance(g, LevelGrant))
+
+
+def _rewritten(old: Account, new: Account) -> int:
+    """Resources that are there on both sides and differ: CloudFormation changes them in place."""
+    before, after = _made(old), _made(new)
+    return sum(before[key] != after[key] for key in before.keys() & after.keys())
+
+
+def _made(account: Account) -> dict[tuple[str, str], object]:
+    made = (*account.policies, *account.groups, *account.users, *account.roles, *account.identity_providers)
+    return {(resource.stack, resource.logical_id): resource for resource in made}
