@@ -15,13 +15,13 @@ from functools import cache, lru_cache
 from typing import Literal, TypeVar
 
 from dutybound import catalog
-from dutybound.baseline import Account, Baseline, Group, Role
+from dutybound.baseline import Account, Baseline, Group, IdentityProvider, ManagedPolicy, Role, User
 from dutybound.callers import Kind, Session
 from dutybound.catalog import Action
 from dutybound.compare import Change, Difference, compare_baselines, compare_trusts
 from dutybound.config import LevelGrant
 from dutybound.deployment import EFFECTS, Consequence, consequences
-from dutybound.diagnostic import Checked, Diagnostic, Severity, Span
+from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, in_order
 from dutybound.escalate import Openings
 from dutybound.evaluate import Request
 from dutybound.policy import Origin, Statement
@@ -34,8 +34,10 @@ Risk = Literal["escalation", "permissions", "data read", "write", "tagging", "re
 RISKS: tuple[Risk, ...] = ("escalation", "permissions", "data read", "write", "tagging", "read", "list")
 """From the gravest. `escalation` is an action of a way to become an administrator all of whose actions are held;
 `data read` what reads more than the set-up of things."""
+FailOn = Literal["changes", "gains", "escalation", "never"]
+UNKNOWN = 3
 Result = Literal["no access changes", "changed", "unknown"]
-_T = TypeVar("_T", "AccessChange", "TrustMoved", "Remark", "QuotaUse", "Deployed", "Unknown")
+_T = TypeVar("_T", bound="AccessChange | TrustMoved | Remark | QuotaUse | Deployed | Unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,18 +168,44 @@ class Review:
         """Whatever somebody can do now that nobody of them could before."""
         return (*(a for a in self.access if a.gained), *(t for t in self.trusts if t.gained))
 
+    def exit_code(self, fail_on: FailOn) -> int:
+        """0, 1 where there is something of what is to fail, or 3 where anything is unknown."""
+        if self.unknown:
+            return UNKNOWN
+        found = {
+            "changes": not self.empty,
+            "gains": bool(self.gains),
+            "escalation": bool(self.escalations),
+            "never": False,
+        }
+        return int(found[fail_on])
+
     @property
     def escalations(self) -> tuple[AccessChange, ...]:
         """Gains of actions that are part of a way to become an administrator."""
         return tuple(a for a in self.access if a.gained and a.risk == "escalation")
 
 
-def review(old: Side, new: Side) -> Review:
-    """Compare two sides that compile, each environment of the one with that of the other.
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A comparison that cannot be made: what is wrong with the side, or the sides, that do not compile."""
+
+    base: tuple[Diagnostic, ...] = ()
+    head: tuple[Diagnostic, ...] = ()
+
+    def exit_code(self, fail_on: FailOn) -> int:
+        """3, whatever is asked: it may be anything."""
+        return UNKNOWN
+
+
+def review(old: Side, new: Side) -> Review | Broken:
+    """Compare two sides, each environment of the one with that of the other.
 
     An environment that only one side has is compared with nothing, unless that side names none: then it stands for
     each. What several environments have in common is said once.
     """
+    if any(checked.failed for side in (old, new) for checked in side.values()):
+        return Broken(_wrong(old), _wrong(new))
     pairs = list(_pairs(old, new))
     everywhere = tuple(environment for environment, *_ in pairs)
     parts = [_Pair(environment, one, other).review() for environment, one, other in pairs]
@@ -199,24 +227,23 @@ def _graver(deployed: Deployed) -> tuple[object, ...]:
     return (EFFECTS.index(what.effect), what.kind, what.name, what.stack)
 
 
+def _wrong(side: Side) -> tuple[Diagnostic, ...]:
+    failed = any(checked.failed for checked in side.values())
+    return in_order(d for checked in side.values() for d in checked.diagnostics) if failed else ()
+
+
 def _pairs(old: Side, new: Side) -> Iterator[tuple[Environment, Baseline, Baseline]]:
-    names = sorted({*old, *new} - {None}, key=str) or [None]
-    for name in names:
-        one, other = (side.get(name, side.get(None)) for side in (old, new))
-        if one is None and other is None:
-            continue
-        there = [checked.value for checked in (one, other) if checked is not None]
-        if any(value is None for value in there):
-            raise ValueError("a side does not compile")
-        before = one.value if one is not None else None
-        after = other.value if other is not None else None
-        yield name, before or _nothing(after), after or _nothing(before)
+    for name in sorted({*old, *new} - {None}, key=str) or [None]:
+        sides = (side.get(name) or side.get(None) for side in (old, new))
+        before, after = (checked.value if checked is not None else None for checked in sides)
+        if before is not None or after is not None:
+            yield name, before or _nothing(after), after or _nothing(before)
 
 
 def _nothing(like: Baseline | None) -> Baseline:
     """A baseline without anything in it, where there is none yet or no more."""
     if like is None:
-        raise ValueError("there is nothing to compare")
+        raise ValueError("neither side has a configuration")
     first = like.accounts[0]
     empty = Account(first.id, first.home_region, (), (), (), (), ())
     return replace(like, accounts=(empty,))
@@ -233,13 +260,16 @@ def _environments(old: Side, new: Side) -> Iterator[Remark]:
 
 def _merged(entries: Iterable[_T]) -> list[_T]:
     """Entries that differ in nothing but their environments, as one."""
-    first: dict[_T, _T] = {}
-    where: dict[_T, tuple[Environment, ...]] = {}
+    merged: dict[_T, _T] = {}
     for entry in entries:
-        alone: _T = replace(entry, environments=())
-        first.setdefault(alone, entry)
-        where[alone] = (*where.get(alone, ()), *entry.environments)
-    return [replace(entry, environments=where[alone]) for alone, entry in first.items()]
+        alone = _in(entry, ())
+        there = merged.get(alone, alone)
+        merged[alone] = _in(entry, (*there.environments, *entry.environments))
+    return list(merged.values())
+
+
+def _in(entry: _T, environments: tuple[Environment, ...]) -> _T:
+    return replace(entry, environments=environments)
 
 
 # --- findings -------------------------------------------------------------------------------------------------------
@@ -531,6 +561,10 @@ def _rewritten(old: Account, new: Account) -> int:
     return sum(before[key] != after[key] for key in before.keys() & after.keys())
 
 
-def _made(account: Account) -> dict[tuple[str, str], object]:
-    made = (*account.policies, *account.groups, *account.users, *account.roles, *account.identity_providers)
+_Made = ManagedPolicy | Group | User | Role | IdentityProvider
+
+
+def _made(account: Account) -> dict[tuple[str, str], _Made]:
+    made: list[_Made] = [*account.policies, *account.groups, *account.users, *account.roles]
+    made += account.identity_providers
     return {(resource.stack, resource.logical_id): resource for resource in made}
