@@ -122,12 +122,12 @@ class Judge:
         self._all = policies if isinstance(policies, Policies) else Policies(identity=tuple(policies))
         self._scps = range(_ORGANIZATION, _ORGANIZATION + len(self._all.scps or ()))
         self._rcps = range(self._scps.stop, self._scps.stop + len(self._all.rcps or ()))
-        self._index = _Index(
-            [
-                _Prepared(number, level, Place(name, index, statement), policy.version == VERSION)
-                for number, (level, name, policy, index, statement) in enumerate(_listed(self._all))
-            ]
-        )
+        prepared = [
+            _Prepared(number, level, Place(name, index, statement), policy.version == VERSION)
+            for number, (level, name, policy, index, statement) in enumerate(_listed(self._all))
+        ]
+        self._prepared = prepared
+        self._index = _Index(prepared)
         self._verdicts: dict[tuple[object, ...], _Verdict] = {}
         # RCPFullAWSAccess is attached everywhere and cannot be detached (Organizations User Guide, "RCP evaluation"):
         # a level of RCPs that only denies is read as having it, and narrows nothing beyond its denies.
@@ -140,9 +140,21 @@ class Judge:
             ),
         ]
 
+    @property
+    def statements(self) -> tuple[Spoken, ...]:
+        """All statements, each with its level."""
+        return tuple(Spoken(p.level, p.place.statement, p.variables) for p in self._prepared)
+
     def naming(self, action: str) -> list[Statement]:
         """The statements that speak of an action, whatever the resource and the conditions."""
         return [prepared.place.statement for prepared in self._index.speaking(action.lower()).statements]
+
+    def speaking(self, action: str) -> tuple[Spoken, ...]:
+        """The statements that speak of an action, each with its level; equal ones decide alike.
+
+        Actions of which the same statements speak are answered with the same tuple.
+        """
+        return self._index.speaking(action.lower()).spoken
 
     def decide(self, request: Request) -> Decision:
         """Judge one request."""
@@ -275,6 +287,24 @@ class Judge:
         if who.kind == "root" and request.action.lower() == "sts:assumerole":
             return "root assumes"
         return "same account" if _same_account(request, keys, who) else "across accounts"
+
+
+class Spoken(NamedTuple):
+    """A statement where it decides: at which level, and whether `${…}` in it is a policy variable."""
+
+    level: int
+    statement: Statement
+    variables: bool
+
+    @property
+    def grants(self) -> bool:
+        """Whether it can allow by itself: an Allow of an identity or of a resource."""
+        return self.statement.effect == "Allow" and self.level in (_IDENTITY, _RESOURCE)
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of the principal itself: of an identity policy, the boundary or the session."""
+        return self.level < _RESOURCE
 
 
 class _Found(NamedTuple):
@@ -565,6 +595,7 @@ class _Speaking:
 
     def __init__(self, statements: list[_Prepared]) -> None:
         self.statements = statements
+        self.spoken = tuple(Spoken(p.level, p.place.statement, p.variables) for p in statements)
         self._everywhere: list[_Prepared] = []
         self._by_start: dict[str, list[tuple[_Prepared, Match | None]]] = {}
         for prepared in statements:
