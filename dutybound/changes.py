@@ -9,21 +9,21 @@ only; `dutybound.report.review` puts them into words.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import Literal, TypeVar
 
 from dutybound import catalog
 from dutybound.baseline import Account, Baseline, Group, IdentityProvider, ManagedPolicy, Role, User
-from dutybound.callers import Kind, Session
+from dutybound.callers import Kind, Session, callers, teams
 from dutybound.catalog import Action
 from dutybound.compare import Change, Difference, compare_baselines, compare_trusts
 from dutybound.config import LevelGrant
 from dutybound.deployment import EFFECTS, Consequence, consequences
 from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, in_order
 from dutybound.escalate import Openings
-from dutybound.evaluate import Request
+from dutybound.evaluate import Judge, Policies, Request
 from dutybound.policy import Origin, Statement
 from dutybound.read import library_duty
 from dutybound.remarks import Code, Environment, QuotaUse, Remark, quota_uses, remarks, renamed, teams_of
@@ -308,6 +308,7 @@ class _Pair:
         self.groups = {False: teams_of(self.before), True: teams_of(self.after)}
         self.renamed = dict(renamed(self.before, self.after))
         self.changes = [c for c in compare_baselines(old, new) if not self._is_rename(c)]
+        self._everybody: dict[tuple[bool, bool], dict[tuple[Kind, str], Policies]] = {}
 
     def review(self) -> Review:
         """All that changed in this environment."""
@@ -335,14 +336,14 @@ class _Pair:
         merged: dict[AccessChange, list[AccessChange]] = {}
         for gained in (True, False):
             found = self._found(gained)
-            teams = {name: atoms for (kind, name), atoms in found.items() if kind == "team"}
+            of_teams = {name: atoms for (kind, name), atoms in found.items() if kind == "team"}
             for (kind, name), atoms in found.items():
                 if kind == "team":
                     yield from self._of_team(gained, name, atoms, found)
                     continue
                 rest = atoms
                 if kind == "person":
-                    mine = [teams[t] for t in self.groups[gained].get(name, ()) if t in teams]
+                    mine = [of_teams[t] for t in self.groups[gained].get(name, ()) if t in of_teams]
                     rest = {atom: d for atom, d in atoms.items() if not any(atom in theirs for theirs in mine)}
                 for entry in self._entries(gained, kind, name, rest):
                     merged.setdefault(replace(entry, names=()), []).append(entry)
@@ -411,7 +412,7 @@ class _Pair:
                 tuple(dict.fromkeys(b for row in together for b in row.instead)),
                 status=status,
                 summed=summed,
-                witness=first.witness,
+                witness=self._witness(gained, kind, name, together),
             )
 
     def _rows(self, gained: bool, kind: Kind, name: str, atoms: Mapping[_Atom, Difference]) -> Iterator[_Row]:
@@ -430,6 +431,27 @@ class _Pair:
                 _because(difference.instead, ()),
                 difference.witness,
             )
+
+    def _witness(self, gained: bool, kind: Kind, name: str, rows: Sequence[_Row]) -> Request:
+        """A request for one of the rows' own actions; where the comparison's is for another, it is judged anew."""
+        for row in rows:
+            if row.witness.action == row.action or row.action == "*":
+                return row.witness
+        allows, denies = (self._judge(side, kind, name) for side in (gained, not gained))
+        for row in rows:
+            request = replace(row.witness, action=row.action)
+            answers = [judge.decide(request).outcome for judge in (allows, denies)]
+            if answers == ["allowed", "denied"]:
+                return request
+        return rows[0].witness
+
+    def _judge(self, new: bool, kind: Kind, name: str) -> Judge:
+        key = (new, kind == "team")
+        if key not in self._everybody:
+            baseline, account = (self.new, self.after) if new else (self.old, self.before)
+            everybody = teams(baseline, account) if kind == "team" else callers(baseline, account)
+            self._everybody[key] = {(caller.kind, caller.name): caller.policies for caller in everybody}
+        return Judge(self._everybody[key].get((kind, name), Policies()))
 
     def _opening(self, gained: bool, kind: Kind, name: str) -> frozenset[str]:
         """The actions of a principal's that are part of a way to become an administrator, on the side that allows."""

@@ -247,19 +247,22 @@ class Openings:
     def __init__(self, account: Account) -> None:
         self._named = _Named(account)
         self._roles = {role.name: role for role in account.roles}
+        self._sealed = bool(account.secrets)
 
     def of_groups(self, groups: Iterable[str]) -> frozenset[str]:
         """Those of somebody in these groups."""
-        return _opening(self._named.of_user(groups))
+        return _opening(self._named.of_user(groups), self._sealed)
 
     def of_role(self, name: str) -> frozenset[str]:
         """Those of a role."""
-        return _opening(self._named.of(self._roles[name]))
+        return _opening(self._named.of(self._roles[name]), self._sealed)
 
 
 @lru_cache(maxsize=4096)
-def _opening(named: frozenset[str]) -> frozenset[str]:
-    judged = (path for path in paths() if path.way not in ("enrol", "both", "none") and _possible(path, named))
+def _opening(named: frozenset[str], sealed: bool) -> frozenset[str]:
+    # A password is to be read only where one is sealed in a secret.
+    none = {"enrol", "both", "none", *(() if sealed else ("read-password",))}
+    judged = (path for path in paths() if path.way not in none and _possible(path, named))
     return frozenset(action for path in judged for action in path.actions)
 
 
