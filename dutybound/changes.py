@@ -24,6 +24,7 @@ from dutybound.deployment import EFFECTS, Consequence, consequences
 from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, in_order
 from dutybound.escalate import Openings
 from dutybound.evaluate import Judge, Policies, Request
+from dutybound.nearest import is_duty
 from dutybound.policy import Origin, Statement
 from dutybound.read import library_duty
 from dutybound.remarks import Code, Environment, QuotaUse, Remark, quota_uses, remarks, renamed, teams_of
@@ -531,15 +532,20 @@ def _together(rows: Iterable[_Row], summed: bool) -> Iterator[list[_Row]]:
 
 
 def _everything_or(difference: Difference) -> tuple[str, ...]:
-    """The actions of a difference; `*` for all of them where a statement grants everything."""
-    everything = any(s.actions == ("*",) and s.resources == ("*",) for s in difference.because)
+    """The actions of a difference; `*` for all of them where what somebody holds is a statement of everything."""
+    held = (s for s in difference.because if s.actions == ("*",) and s.resources == ("*",))
+    everything = any(all(map(is_duty, s.origins)) for s in held)  # a boundary's is only a ceiling
     return ("*",) if everything and not difference.instead else difference.actions
 
 
 def _because(statements: Iterable[Statement], attached: Iterable[Origin]) -> tuple[Because, ...]:
-    """The origins behind statements, each once; those of AWS's own policies are whatever attaches such policies."""
-    found = (_reason(origin, s.sid) for s in statements for origin in s.origins or attached)
-    return tuple(dict.fromkeys(found))
+    """The origins behind statements, each once; those of AWS's own policies are whatever attaches such policies.
+
+    What only limits, such as the ceiling of a boundary, is left out where a duty grants.
+    """
+    found = [(origin, s.sid) for s in statements for origin in s.origins or attached]
+    duties = [(origin, sid) for origin, sid in found if is_duty(origin)]
+    return tuple(dict.fromkeys(_reason(origin, sid) for origin, sid in duties or found))
 
 
 def _reason(origin: Origin, sid: str) -> Because:
