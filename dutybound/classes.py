@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from dutybound.conditions import Keys, Test, Unknown, Values, moment, prepare, substituted
@@ -97,12 +97,13 @@ def _joined(tokens: Iterable[Token]) -> Tokens:
 class _Automaton:
     """The positions reached in a pattern, as bits of a number, and where a letter leads."""
 
-    __slots__ = ("_many", "_steps", "_tokens", "accepts", "start")
+    __slots__ = ("_many", "_steps", "_tokens", "_waiting", "accepts", "start")
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._many = sum(1 << i for i, token in enumerate(tokens) if token.many)
         self._steps: dict[str, tuple[int, int]] = {}
+        self._waiting: dict[int, tuple[frozenset[str], str]] = {}
         self.accepts = 1 << len(tokens)
         self.start = self._closed(1)
 
@@ -122,15 +123,20 @@ class _Automaton:
         stay, go = masks
         return self._closed((reached & stay) | (reached & go) << 1)
 
-    def waiting(self, reached: int) -> Iterator[Token]:
-        """The tokens that come next."""
-        i = 0
-        reached &= self.accepts - 1
-        while reached:
-            if reached & 1:
-                yield self._tokens[i]
-            reached >>= 1
-            i += 1
+    def waiting(self, reached: int) -> tuple[frozenset[str], str]:
+        """The letters that come next, each of which makes a difference, and letters to choose from."""
+        found = self._waiting.get(reached)
+        if found is None:
+            wanted: set[str] = set()
+            offered = ""
+            for i, token in enumerate(self._tokens):
+                if reached >> i & 1:
+                    if len(token.only) > 2:
+                        offered += token.only  # such as the digits of an account
+                    else:
+                        wanted.update(token.only, token.but)
+            found = self._waiting[reached] = (frozenset(wanted), offered)
+        return found
 
     def matches(self, text: str) -> bool:
         """Whether the whole text matches."""
@@ -153,6 +159,7 @@ def matched(patterns: Iterable[Tokens], text: str) -> tuple[bool, ...]:
 
 
 _PREFERRED = "xyz0qwk7~"
+_OTHERS = "".join(c for c in map(chr, range(33, 0x2000)) if c.isprintable() and c not in "*?$:")
 
 
 @lru_cache(maxsize=16384)
@@ -187,12 +194,11 @@ def _letters(machines: Sequence[_Automaton], state: tuple[int, ...]) -> list[str
     wanted: set[str] = set()
     offered = ""
     for machine, reached in zip(machines, state, strict=True):
-        for token in machine.waiting(reached):
-            if len(token.only) > 2:
-                offered += token.only  # such as the digits of an account
-            else:
-                wanted.update(token.only, token.but)
-    fresh = next((c for c in (*offered, *_PREFERRED, *map(chr, range(33, 0x2000))) if c not in wanted), "")
+        if reached:
+            letters, more = machine.waiting(reached)
+            wanted |= letters
+            offered += more
+    fresh = next((c for c in chain(offered, _PREFERRED, _OTHERS) if c not in wanted), "")
     return [fresh, *sorted(wanted)]
 
 

@@ -36,6 +36,7 @@ from dutybound.classes import (
     Value,
     exactly,
     like,
+    like_arn,
     texts,
     variables_in,
 )
@@ -727,14 +728,23 @@ def _of_form(form: str, said: tuple[str, ...], where: Where, apart: bool) -> tup
     With `apart`, those of other accounts count as others even where no pattern tells them apart.
     """
     parts = form.split(":", 5)
-    near = tuple(p for p in said if _meets(parts, p))
-    patterns = tuple(map(like, near))
+    near = tuple(p for p in said if _meets(form, p))
+    if not near:
+        accounts = (where.account, _STRANGER) if apart and "${" in parts[4] else (where.account,)
+        return tuple(_example(parts, replace(where, account=account)) for account in accounts)
+    patterns = tuple((like_arn(p) if _part_by_part(form, p) else None) or like(p) for p in near)
     nice = tuple(text for p in near for text in _nice(p, where))
     found: dict[tuple[object, ...], str] = {}
     for shape, own in _shapes(parts, near, where, apart):
         for key, text in texts(shape, patterns, nice).items():
             found.setdefault((key, apart and own), text)
     return tuple(found.values())
+
+
+def _example(form: Sequence[str], where: Where) -> str:
+    """An ARN of the form, in one's own account and Region."""
+    own = ("arn", where.partition, "x", where.region, where.account, "x")
+    return ":".join(_BRACED.sub(given, part) for part, given in zip(form, own, strict=False))
 
 
 def _nice(pattern: str, where: Where) -> Iterator[str]:
@@ -746,16 +756,29 @@ def _nice(pattern: str, where: Where) -> Iterator[str]:
         yield ":".join((*(_plain(p) for p in filled), _plain(parts[5])))
 
 
-def _meets(form: Sequence[str], pattern: str) -> bool:
-    """Whether some ARN of the form can match the pattern; a `*` reaches over colons, but no name in IAM holds one."""
-    theirs = pattern.split(":", 5)
-    mine = [_BRACED.sub("?*", part) for part in form]
-    if len(theirs) == len(mine) == 6 and form[2] in _WITHOUT_COLONS:
-        return all(overlap(a, b) for a, b in zip(mine, theirs, strict=True))
-    return overlap(":".join(mine), pattern)
+@lru_cache(maxsize=262144)
+def _meets(form: str, pattern: str) -> bool:
+    """Whether some ARN of the form can match the pattern."""
+    mine = _BRACED.sub("?*", form)
+    if _part_by_part(form, pattern):
+        pairs = zip(reversed(mine.split(":", 5)), reversed(pattern.split(":", 5)), strict=True)
+        return all(a == b or b == "*" or overlap(a, b) for a, b in pairs)
+    return overlap(mine, pattern)
 
 
-_WITHOUT_COLONS = ("iam", "sts")
+def _part_by_part(form: str, pattern: str) -> bool:
+    """Whether no wildcard of the pattern can reach over a colon in ARNs of the form, or need not.
+
+    Names hold no colons, but for those that the form shows and the keys of objects.
+    """
+    parts = pattern.split(":", 5)
+    if len(parts) < 6 or form.count(":") < 5 or form.split(":", 3)[2] in _WITH_COLONS:
+        return False
+    wild = any("*" in part or "?" in part for part in parts[:5])
+    return not wild or parts[5][:1] == "*" or pattern.count(":") == form.count(":")
+
+
+_WITH_COLONS = ("s3", "s3express")
 _BRACED = re.compile(r"\$\{[^}]*\}")
 
 
@@ -765,7 +788,7 @@ def _shapes(parts: Sequence[str], near: Iterable[str], where: Where, apart: bool
         yield like(_BRACED.sub("?*", ":".join(parts))), True
         return
     name = like(_BRACED.sub("?*", parts[5]))
-    if parts[2] in _WITHOUT_COLONS and ":" not in parts[5]:
+    if parts[2] not in _WITH_COLONS:
         name = tuple(Token(token.only, ":", token.many) if not token.only else token for token in name)
     written = [p.split(":", 5) for p in near]
     named = {p for w in written if len(w) > 1 and w[1] != "*" for p in _PARTITIONS if fits(w[1], p)}
@@ -806,7 +829,7 @@ def _of_reference(service: str, pattern: str) -> bool:
     parts = pattern.split(":", 5)
     if len(parts) > 2 and parts[2] != service and parts[2] in catalog.services():
         return True
-    return any(_meets(t.arn.split(":", 5), pattern) for t in catalog.service(service).types.values())
+    return any(_meets(t.arn, pattern) for t in catalog.service(service).types.values())
 
 
 # --- principals -----------------------------------------------------------------------------------------------------
