@@ -24,6 +24,7 @@ from dutybound.deployment import EFFECTS, Consequence, consequences
 from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, in_order
 from dutybound.escalate import Openings
 from dutybound.evaluate import Judge, Policies, Request
+from dutybound.mfa import ENROL, MAKE_DEVICE, REMOVE_DEVICE, SEE_RULES
 from dutybound.nearest import is_duty
 from dutybound.policy import Origin, Statement
 from dutybound.read import library_duty
@@ -57,12 +58,12 @@ class Because:
 
 @dataclass(frozen=True, slots=True)
 class AccessChange:
-    """Actions of one service that somebody gained or lost, on the same resources, for the same reason.
+    """Actions that somebody gained or lost, on the same resources, for the same reason: of one service, or on anything.
 
     `names` are one team, or those people or roles whom it concerns by themselves. `people` are the members whose own
     access changes with their team's. `because` is what allows it, on the side that does, and `instead` what denies it
     on the other; empty where nothing there allows it. The action `*` is every one. Of people who changed teams an entry
-    sums up all that is of one risk and service (`summed`): not every action then goes with every resource. Of whoever
+    sums up all that is of one risk (`summed`): not every action then goes with every resource. Of whoever
     is gone one entry stands for everything, with its gravest risk and no actions.
     """
 
@@ -71,7 +72,6 @@ class AccessChange:
     names: tuple[str, ...]
     risk: Risk
     sessions: tuple[Session, ...]
-    service: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     because: tuple[Because, ...]
@@ -88,9 +88,14 @@ class AccessChange:
         return self.gained and bool({"no-mfa", "key"} & set(self.sessions))
 
     @property
+    def services(self) -> tuple[str, ...]:
+        """The services of the actions, sorted."""
+        return tuple(sorted({action.partition(":")[0] for action in self.actions}))
+
+    @property
     def order(self) -> tuple[object, ...]:
         """The gravest first, then by who and what."""
-        return (not self.without_mfa, RISKS.index(self.risk), self.kind, self.names, self.service, self.actions)
+        return (not self.without_mfa, RISKS.index(self.risk), self.kind, self.names, self.actions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,8 +363,9 @@ class _Pair:
             differences = change.comparison.gained if gained else change.comparison.lost
             atoms = out.setdefault((change.kind, change.name), {}) if differences else {}
             for difference in differences:
-                for action in _everything_or(difference):
-                    atoms[action, difference.resource, change.session] = difference
+                everything = change.session in ("mfa", "role") and _is_everything(difference)
+                for action in ("*",) if everything else difference.actions:
+                    atoms[action, "*" if everything else difference.resource, change.session] = difference
         return out
 
     def _status(self, kind: Kind, name: str) -> Literal["new", "removed", "changed"]:
@@ -390,11 +396,13 @@ class _Pair:
             return
         status = self._status(kind, name)
         rows = list(self._rows(gained, kind, name, atoms))
+        if status != "changed":
+            rows = [own for row in rows if (own := _but_of_everybody(row)) is not None] or rows
         if status == "removed":
             sessions = tuple(sorted({s for row in rows for s in row.sessions}))
             gravest = min((row.risk for row in rows), key=RISKS.index)
             yield AccessChange(
-                gained, kind, (name,), gravest, sessions, "", (), (), (), status=status, witness=rows[0].witness
+                gained, kind, (name,), gravest, sessions, (), (), (), status=status, witness=rows[0].witness
             )
             return
         summed = kind == "person" and self.groups[False].get(name) != self.groups[True].get(name)
@@ -406,7 +414,6 @@ class _Pair:
                 (name,),
                 first.risk,
                 first.sessions,
-                first.service,
                 tuple(sorted({row.action for row in together})),
                 tuple(sorted({row.resource for row in together})),
                 tuple(dict.fromkeys(b for row in together for b in row.because)),
@@ -518,12 +525,28 @@ class _Row:
         return self.action.partition(":")[0]
 
 
+def _but_of_everybody(row: _Row) -> _Row | None:
+    """What is left of a row for somebody new or gone: that people can enrol a device, and do without MFA what that
+    needs, is the same for everybody.
+    """
+    if all(b.duty == "mfa" for b in row.because) and row.because:
+        return None
+    if row.action not in _ENROLMENT:
+        return row
+    sessions = tuple(s for s in row.sessions if s not in ("no-mfa", "key"))
+    return replace(row, sessions=sessions) if sessions else None
+
+
+_ENROLMENT = frozenset({*SEE_RULES, *ENROL, *MAKE_DEVICE, *REMOVE_DEVICE})
+
+
 def _together(rows: Iterable[_Row], summed: bool) -> Iterator[list[_Row]]:
     """Rows that one entry can say: the same actions on several resources, for the same reasons."""
     on_one: dict[tuple[object, ...], list[_Row]] = {}
     for row in rows:
         exactly = () if summed else (row.resource, row.because, row.instead)
-        on_one.setdefault((row.sessions, row.risk, row.service, *exactly), []).append(row)
+        service = "" if summed or row.resource == "*" else row.service
+        on_one.setdefault((row.sessions, row.risk, service, *exactly), []).append(row)
     entries: dict[tuple[object, ...], list[_Row]] = {}
     for key, listed in on_one.items():
         actions = tuple(sorted({row.action for row in listed}))
@@ -531,21 +554,20 @@ def _together(rows: Iterable[_Row], summed: bool) -> Iterator[list[_Row]]:
     yield from entries.values()
 
 
-def _everything_or(difference: Difference) -> tuple[str, ...]:
-    """The actions of a difference; `*` for all of them where what somebody holds is a statement of everything."""
+def _is_everything(difference: Difference) -> bool:
+    """Whether a statement that somebody holds grants everything; that of a boundary is only a ceiling."""
     held = (s for s in difference.because if s.actions == ("*",) and s.resources == ("*",))
-    everything = any(all(map(is_duty, s.origins)) for s in held)  # a boundary's is only a ceiling
-    return ("*",) if everything and not difference.instead else difference.actions
+    return not difference.instead and any(all(map(is_duty, s.origins)) for s in held)
 
 
 def _because(statements: Iterable[Statement], attached: Iterable[Origin]) -> tuple[Because, ...]:
     """The origins behind statements, each once; those of AWS's own policies are whatever attaches such policies.
 
-    What only limits, such as the ceiling of a boundary, is left out where a duty grants.
+    A boundary's ceiling is left out where anything else grants.
     """
-    found = [(origin, s.sid) for s in statements for origin in s.origins or attached]
-    duties = [(origin, sid) for origin, sid in found if is_duty(origin)]
-    return tuple(dict.fromkeys(_reason(origin, sid) for origin, sid in duties or found))
+    found = [(s, origin) for s in statements for origin in s.origins or attached]
+    granting = [(s, o) for s, o in found if s.actions != ("*",) or s.effect == "Deny" or is_duty(o)]
+    return tuple(dict.fromkeys(_reason(origin, s.sid) for s, origin in granting or found))
 
 
 def _reason(origin: Origin, sid: str) -> Because:

@@ -10,7 +10,7 @@ gone before); AWS CDK: a stack that is not in the app any more is left alone.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +44,7 @@ _WORDS = {
     "AWS::SNS::Topic": "topic",
     "AWS::SecretsManager::Secret": "secret",
 }
+_MOST_NAMES = 8
 _REGIONAL = ("AWS::Events::Rule", "AWS::SNS::Topic", "AWS::SecretsManager::Secret")
 """Types whose names are known once in a Region; those of the others once in an account."""
 
@@ -137,41 +138,54 @@ def consequences(old: Account, new: Account) -> tuple[Consequence, ...]:
     taken = {r.taken: r for r in before}
     there = {(s.region, s.name): s for s in new.stacks}
     found: list[Consequence] = []
+    elsewhere: dict[tuple[str, str], list[str]] = {}
     for place, resource in is_.items():
-        found += _made(resource, was.get(place), taken.get(resource.taken))
+        holder = taken.get(resource.taken)
+        if holder is not None and (holder.region, holder.stack) != place[:2] and was.get(place) != resource:
+            elsewhere.setdefault((resource.stack, holder.stack), []).append(resource.name)
+        else:
+            found += _made(resource, was.get(place), holder)
+    found += [_moved(stack, holder, names) for (stack, holder), names in elsewhere.items()]
+    found += [_left(stack, before) for stack in old.stacks if (stack.region, stack.name) not in there]
     for place, resource in was.items():
-        if place not in is_:
-            found.append(_gone(resource, there.get((resource.region, resource.stack))))
+        if place not in is_ and place[:2] in there:
+            found.append(_gone(resource, there[place[:2]]))
     return tuple(sorted(found, key=lambda c: (EFFECTS.index(c.effect), c.kind, c.name, c.stack)))
 
 
+def _moved(stack: str, holder: str, names: Sequence[str]) -> Consequence:
+    some = ", ".join(sorted(set(names))[:_MOST_NAMES])
+    more = f" and {len(set(names)) - _MOST_NAMES} more" if len(set(names)) > _MOST_NAMES else ""
+    same = "the same stack in another Region" if holder == stack else f"the stack {holder}"
+    why = f"{same} has the names {some}{more}: move them by a stack refactoring (cdk refactor), or delete it first"
+    return Consequence("fails", "stack", stack, stack, why)
+
+
+def _left(stack: Stack, before: Iterable[Resource]) -> Consequence:
+    held = sum((r.region, r.stack) == (stack.region, stack.name) for r in before)
+    why = (
+        f"it is not in the app any more, and the CDK leaves it alone with the {held:,} named resources that it holds, "
+    )
+    why += f"and the access that they give: delete it in {stack.region} once nothing needs it"
+    return Consequence("left behind", "stack", stack.name, stack.name, why)
+
+
 def _made(resource: Resource, was: Resource | None, holder: Resource | None) -> Iterator[Consequence]:
-    """What becomes of a resource of the new side: `was` stood in its place, `holder` had its name."""
+    """What becomes of a resource of the new side: `was` stood in its place, `holder` in its stack had its name."""
     kind, name, stack = resource.kind, resource.name, resource.stack
     if was is not None and was.fixed == resource.fixed:
         return
+    change = f"{_changed(was, resource)} cannot change in place" if was is not None else ""
     if holder is None:
         if was is not None:
-            yield Consequence("replaced", kind, name, stack, f"{_changed(was, resource)} cannot change in place")
-        return
-    if was is not None and holder == was:
-        yield Consequence(
-            "fails",
-            kind,
-            name,
-            stack,
-            f"{_changed(was, resource)} cannot change in place, and CloudFormation makes the new one first: the name is"
-            " taken until the old one is gone. Deploy once without it, then with it",
-        )
-        return
-    apart = "in another case " if holder.name != name else ""
-    where = f"in the stack {holder.stack}" if holder.stack != stack else f"as {holder.logical_id}"
-    if (holder.region, holder.stack) != (resource.region, stack) and holder.logical_id == resource.logical_id:
-        where += f" in {holder.region}" if holder.region != resource.region else ""
-        mend = "move it by a stack refactoring (cdk refactor), or deploy once without it"
+            yield Consequence("replaced", kind, name, stack, change)
+    elif holder == was:
+        why = f"{change}, and CloudFormation makes the new one first: the name is taken until the old one is gone"
+        yield Consequence("fails", kind, name, stack, f"{why}. Deploy once without it, then with it")
     else:
-        mend = "deploy once without it, then with it"
-    yield Consequence("fails", kind, name, stack, f"the name {apart}is taken {where} until that is deleted: {mend}")
+        name_of = f"the name {holder.name}, which is the same to IAM," if holder.name != name else "the name"
+        why = f"{name_of} is taken by {holder.logical_id} until that is deleted: deploy once without it, then with it"
+        yield Consequence("fails", kind, name, stack, why)
 
 
 def _changed(was: Resource, now: Resource) -> str:
@@ -184,31 +198,27 @@ def _changed(was: Resource, now: Resource) -> str:
     return " and ".join(pairs)
 
 
-def _gone(resource: Resource, stack: Stack | None) -> Consequence:
+def _gone(resource: Resource, stack: Stack) -> Consequence:
     kind, name, where = resource.kind, resource.name, resource.stack
-    if stack is None:
-        why = "its stack is not in the app any more, which the CDK leaves alone, with all access that it gives: "
-        return Consequence("left behind", kind, name, where, why + "delete the stack yourself once nothing needs it")
+    steps = user_steps(shlex.quote(name)) if resource.type == "AWS::IAM::User" else ()
     if stack.retained:
         why = "its stack keeps what it made: it stays in the account, and nothing looks after it any more"
-        return Consequence("kept", kind, name, where, why, _user_steps(resource, also_delete=True))
-    return Consequence("deleted", kind, name, where, "", _user_steps(resource))
+        delete = (f"aws iam delete-user --user-name {shlex.quote(name)}",) if steps else ()
+        return Consequence("kept", kind, name, where, why, (*steps, *delete))
+    return Consequence("deleted", kind, name, where, "", steps)
 
 
-def _user_steps(resource: Resource, also_delete: bool = False) -> tuple[str, ...]:
-    """What must be gone before IAM deletes a user (IAM API Reference, DeleteUser); CloudFormation removes the groups.
+def user_steps(user: str) -> tuple[str, ...]:
+    """What must be gone before IAM deletes a user, as commands (IAM API Reference, DeleteUser).
 
-    Devices and keys that people made for themselves are not CloudFormation's, and the deletion fails while they are
-    there; so does that of the whole stack's update.
+    Devices, keys and passwords that people have are not CloudFormation's, and the deletion fails while they are there.
+    `user` stands in the commands as it is.
     """
-    if resource.type != "AWS::IAM::User":
-        return ()
-    user = shlex.quote(resource.name)
-    steps = (
-        f"aws iam list-mfa-devices --user-name {user}  # each: aws iam deactivate-mfa-device --user-name {user}"
-        " --serial-number ARN; a virtual one also: aws iam delete-virtual-mfa-device --serial-number ARN",
-        f"aws iam list-access-keys --user-name {user}  # each: aws iam delete-access-key --user-name {user}"
-        " --access-key-id ID",
+    return (
+        f"aws iam list-mfa-devices --user-name {user}",
+        f"aws iam deactivate-mfa-device --user-name {user} --serial-number ARN  # each",
+        "aws iam delete-virtual-mfa-device --serial-number ARN  # each virtual one",
+        f"aws iam list-access-keys --user-name {user}",
+        f"aws iam delete-access-key --user-name {user} --access-key-id ID  # each",
         f"aws iam delete-login-profile --user-name {user}",
     )
-    return (*steps, f"aws iam delete-user --user-name {user}") if also_delete else steps

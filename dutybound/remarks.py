@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dutybound.baseline import Account, Baseline, Group, Role
+from dutybound.baseline import Account, Alarm, Baseline, Group, Role
 from dutybound.boundary import BOUNDARY
 from dutybound.callers import ACCOUNT_ID
 from dutybound.case import team_of
@@ -155,7 +155,8 @@ def _people(old: Account, new: Account) -> Iterator[Remark]:
     now = dict(renamed(old, new))
     joined: dict[str, list[str]] = {}
     left: dict[str, list[str]] = {}
-    for person in sorted({*before, *after}):
+    gone = before.keys() - after.keys()
+    for person in sorted({*before, *after} - gone):
         had, has = {now.get(t, t) for t in before.get(person, ())}, set(after.get(person, ()))
         for team in has - had:
             joined.setdefault(team, []).append(person)
@@ -217,9 +218,9 @@ def _shared_policies(old: Account, new: Account) -> Iterator[Remark]:
 
 def _meant(name: str) -> str:
     return {
-        "enforce-mfa": ": it denies every team what is done without MFA",
-        "enrol-mfa": ": it lets people enrol a device, and denies nothing",
-        "people-boundary": ": it limits people to enrolment without MFA",
+        "enforce-mfa": " (it denies every team what is done without MFA)",
+        "enrol-mfa": " (it lets people enrol a device, and denies nothing)",
+        "people-boundary": " (without MFA it limits people to enrolment)",
     }.get(name, "")
 
 
@@ -306,25 +307,23 @@ def _alarm(old: Account, new: Account) -> Iterator[Remark]:
         yield Remark("Break-glass", ("the alarm now also tells ", *listed(more), ", once the mail to it is confirmed"))
     if less := sorted(one - other):
         yield Remark("Break-glass", ("the alarm no longer tells ", *listed(less)))
-    rules, now = ({(r.stack, r.name): r for r in a.alarm.rules} if a.alarm else {} for a in (old, new))
-    for (_, name), happens in sorted(
-        [
-            *((key, "is new") for key in now.keys() - rules.keys()),
-            *((key, "is gone") for key in rules.keys() - now.keys()),
-            *(
-                (k, "watches for something else")
-                for k in now.keys() & rules.keys()
-                if now[k].pattern != rules[k].pattern
-            ),
-        ]
-    ):
-        yield Remark("Break-glass", ("the alarm's rule ", Code(name), f" {happens}"))
+    rules, now = _patterns(old.alarm), _patterns(new.alarm)
+    for name in sorted(rules.keys() | now.keys()):
+        if rules.get(name) != now.get(name):
+            happens = "is new" if name not in rules else "is gone" if name not in now else "watches for something else"
+            yield Remark("Break-glass", ("the alarm's rule ", Code(name), f" {happens}"))
     if old.alarm.drill != new.alarm.drill:
         drill = new.alarm.drill
         yield Remark(
             "Break-glass",
             (f"the drill is {'gone' if drill is None else 'now due: '}", *((Code(drill.every),) if drill else ())),
         )
+
+
+def _patterns(alarm: Alarm) -> dict[str, frozenset[str]]:
+    """The event patterns of each rule, in whatever Region."""
+    names = {rule.name for rule in alarm.rules}
+    return {name: frozenset(rule.pattern for rule in alarm.rules if rule.name == name) for name in names}
 
 
 def _providers(old: Account, new: Account) -> Iterator[Remark]:

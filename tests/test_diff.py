@@ -113,7 +113,13 @@ HISTORY: Mapping[str, tuple[Change, int]] = {
         0,
     ),
     "new-duty": (
-        (Edit("teams.yaml", "      - view-metrics\n", "      - view-metrics\n      - read-secrets: {secrets: [app/*]}\n"),),
+        (
+            Edit(
+                "teams.yaml",
+                "      - view-metrics\n",
+                "      - view-metrics\n      - read-secrets: {secrets: [app/*]}\n",
+            ),
+        ),
         1,
     ),
     "widened-bucket": ((Edit("teams.yaml", "buckets: [acme-dev-site]", "buckets: [acme-dev-*]"),), 1),
@@ -124,7 +130,14 @@ HISTORY: Mapping[str, tuple[Change, int]] = {
         ),
         1,
     ),
-    "without-mfa": ((Edit("organization.yaml", "mfa: {enforce_via: both}", "mfa: {enforce_via: both, first_password_change: true}"),), 1),
+    "without-mfa": (
+        (
+            Edit(
+                "organization.yaml", "mfa: {enforce_via: both}", "mfa: {enforce_via: both, first_password_change: true}"
+            ),
+        ),
+        1,
+    ),
     "boundary-removed": ((Edit("organization.yaml", "enforce_via: both", "enforce_via: group"),), 1),
     "trust-opened": (
         (
@@ -156,13 +169,23 @@ HISTORY: Mapping[str, tuple[Change, int]] = {
         1,
     ),
     "way-to-administrator": (
-        (Edit("teams.yaml", "      - view-metrics\n", "      - view-metrics\n      - manage-functions: {functions: [site-*]}\n"),),
+        (
+            Edit(
+                "teams.yaml",
+                "      - view-metrics\n",
+                "      - view-metrics\n      - manage-functions: {functions: [site-*]}\n",
+            ),
+        ),
         1,
     ),
     "break-glass": (
         (
             Edit("organization.yaml", "users: [break-glass-1, break-glass-2]", "users: [break-glass-1, emergency]"),
-            Edit("organization.yaml", "alert: [security@acme.example]", "alert: [security@acme.example, cto@acme.example]\n  password: secret"),
+            Edit(
+                "organization.yaml",
+                "alert: [security@acme.example]",
+                "alert: [security@acme.example, cto@acme.example]\n  password: secret",
+            ),
         ),
         1,
     ),
