@@ -268,14 +268,24 @@ def _merged(entries: Iterable[_T]) -> list[_T]:
     """Entries that differ in nothing but their environments, as one."""
     merged: dict[_T, _T] = {}
     for entry in entries:
-        alone = _in(entry, ())
-        there = merged.get(alone, alone)
-        merged[alone] = _in(entry, (*there.environments, *entry.environments))
+        alone = _nowhere(entry)
+        merged[alone] = _with(entry, merged[alone]) if alone in merged else entry
     return list(merged.values())
 
 
-def _in(entry: _T, environments: tuple[Environment, ...]) -> _T:
-    return replace(entry, environments=environments)
+def _nowhere(entry: _T) -> _T:
+    """An entry without what may differ: its environments, and the lines of each."""
+    if isinstance(entry, AccessChange | TrustMoved):
+        return replace(entry, environments=(), because=())
+    return replace(entry, environments=())
+
+
+def _with(entry: _T, there: _T) -> _T:
+    """An entry that is there already, now with the environments and the lines of one more."""
+    environments = (*there.environments, *entry.environments)
+    if isinstance(entry, AccessChange | TrustMoved) and isinstance(there, AccessChange | TrustMoved):
+        return replace(there, environments=environments, because=tuple(dict.fromkeys((*there.because, *entry.because))))
+    return replace(there, environments=environments)
 
 
 # --- findings -------------------------------------------------------------------------------------------------------
@@ -364,8 +374,14 @@ class _Pair:
             atoms = out.setdefault((change.kind, change.name), {}) if differences else {}
             for difference in differences:
                 everything = change.session in ("mfa", "role") and _is_everything(difference)
-                for action in ("*",) if everything else difference.actions:
-                    atoms[action, "*" if everything else difference.resource, change.session] = difference
+                if everything:
+                    # What proves it best is allowed by nothing else.
+                    there = atoms.get(("*", "*", change.session), difference)
+                    fewer = len(difference.because) < len(there.because)
+                    atoms["*", "*", change.session] = difference if fewer else there
+                    continue
+                for action in difference.actions:
+                    atoms[action, difference.resource, change.session] = difference
         return out
 
     def _status(self, kind: Kind, name: str) -> Literal["new", "removed", "changed"]:
@@ -473,12 +489,13 @@ class _Pair:
         return openings.of_groups(user.groups) if user is not None else frozenset()
 
     def _attached(self, gained: bool, kind: Kind, name: str) -> tuple[Origin, ...]:
-        """The duties by which a principal holds policies of AWS, whose statements know no line."""
+        """What attaches the policies of AWS that a principal holds, whose statements know no line."""
         account = self.after if gained else self.before
         names = {name} if kind == "team" else next((set(u.groups) for u in account.users if u.name == name), set())
         holders: list[Group | Role] = [g for g in account.groups if g.name in names]
         holders += [r for r in account.roles if kind in ("role", "break-glass") and r.name == name]
-        return tuple(dict.fromkeys(origin for holder in holders for _, origin in holder.attached))
+        ours = (Origin("break_glass", h.span) for h in holders if h.managed and not h.attached)
+        return tuple(dict.fromkeys((*(origin for h in holders for _, origin in h.attached), *ours)))
 
     # -- trust and doubts
 
@@ -537,7 +554,10 @@ def _but_of_everybody(row: _Row) -> _Row | None:
     return replace(row, sessions=sessions) if sessions else None
 
 
-_ENROLMENT = frozenset({*SEE_RULES, *ENROL, *MAKE_DEVICE, *REMOVE_DEVICE})
+_ENROLMENT = frozenset(
+    {*SEE_RULES, *ENROL, *MAKE_DEVICE, *REMOVE_DEVICE, "sts:GetCallerIdentity", "sts:GetSessionToken"}
+)
+"""What the MFA policy leaves people without MFA, or may leave them."""
 
 
 def _together(rows: Iterable[_Row], summed: bool) -> Iterator[list[_Row]]:

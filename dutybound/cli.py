@@ -28,8 +28,6 @@ FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
 EXAMPLES = ("personal", "small-team", "company", "regulated")
 """Configurations to start from, the first unless the user says otherwise: folders of `examples`."""
-UNKNOWN = 3
-"""Exit code where it cannot be said whether anything differs."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it."""
 
@@ -526,8 +524,8 @@ def diff(base: str | None, head: str | None, path: Path, form: str, fail_on: Fai
     """Say in words what a change of the configuration does to access, and what its deployment does.
 
     BASE and HEAD are git revisions, or folders with a configuration. Without them: where this branch left the default
-    branch, and the working tree. Exits with 0 if nothing changes that --fail-on names, with 1 if something does, and
-    with 3 if that is unknown: a side does not compile, or cannot be compared.
+    branch, and the working tree. Exits with 0 if nothing changes that --fail-on names, with 1 if something does, with 2
+    if there is no such revision, and with 3 if it is unknown: a side does not compile, or cannot be compared.
     """
     from dutybound.changes import review
     from dutybound.compiler import compile_everywhere
@@ -542,8 +540,7 @@ def diff(base: str | None, head: str | None, path: Path, form: str, fail_on: Fai
                 raise NoRevision(f"neither side has a configuration at {path}", "say where it is with --config")
             before, after = ({} if v.empty else compile_everywhere(v.path, day, v.shown) for v in both)
     except NoRevision as error:
-        click.echo(f"error: {error}{f'; {error.hint}' if error.hint else ''}", err=True)
-        raise SystemExit(UNKNOWN) from None
+        raise click.UsageError(f"{error}{f'; {error.hint}' if error.hint else ''}") from None
     found = review(before, after)
     for name, file in files.items():
         if file is not None:
