@@ -10,20 +10,21 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from click.testing import CliRunner, Result
 
 from dutybound.callers import Caller, callers, teams
-from dutybound.changes import AccessChange, Because, Deployed, Finding, Review, TrustMoved, Unknown
+from dutybound.changes import AccessChange, Because, Deployed, FailOn, Finding, Review, TrustMoved, Unknown
 from dutybound.cli import cli
 from dutybound.compiler import compile_path
 from dutybound.deployment import FIXED, Consequence, user_steps
 from dutybound.diagnostic import Diagnostic
 from dutybound.evaluate import Request, decide
 from dutybound.remarks import Code, QuotaUse, Remark
-from dutybound.report.review import LARGEST_COMMENT, MARKER, Sides, markdown, phrases
+from dutybound.report.review import LARGEST_COMMENT, MARKER, Sides, findings, markdown, phrases, written
 from tests.conftest import CASES, ROOT
 from tests.test_explain import NOVEMBER
 
@@ -103,6 +104,10 @@ def split_files(folder: Path) -> None:
     Edit("duties.yaml", "  answer-alarms:\n", "  # Told apart from manage-alarms.\n  answer-alarms:\n").apply(folder)
 
 
+MOVED = (
+    Edit("teams.yaml", "members: [john, maria, tom]", "members: [john, tom]"),
+    Edit("teams.yaml", "members: [ada]", "members: [ada, maria]"),
+)
 Change = Callable[[Path], None] | tuple[Edit, ...]
 HISTORY: Mapping[str, tuple[Change, int]] = {
     "refactoring": (split_files, 0),
@@ -152,13 +157,7 @@ HISTORY: Mapping[str, tuple[Change, int]] = {
         ),
         1,
     ),
-    "member-moved": (
-        (
-            Edit("teams.yaml", "members: [john, maria, tom]", "members: [john, tom]"),
-            Edit("teams.yaml", "members: [ada]", "members: [ada, maria]"),
-        ),
-        1,
-    ),
+    "member-moved": (MOVED, 1),
     "new-administrator": ((Edit("teams.yaml", "members: [john-admin]", "members: [john-admin, eve]"),), 1),
     "team-renamed": ((Edit("teams.yaml", "  developers:\n", "  engineers:\n"),), 1),
     "team-in-another-case": ((Edit("teams.yaml", "  developers:\n", "  Developers:\n"),), 1),
@@ -326,6 +325,21 @@ def test_a_side_that_does_not_compile(repository: Path) -> None:
     }
     (run,) = json.loads(diff("main", "change", "--format", "sarif").output)["runs"]
     assert [r["ruleId"] for r in run["results"]] == ["unknown-duty"]
+
+
+def test_what_is_unknown_is_said() -> None:
+    """It comes first, in every format, and is never taken for no change."""
+    doubt = Unknown("team developers", ("s3:GetObject",), "arn:aws:s3:::a/*", "too many conditions", (None,))
+    review = Review((None,), unknown=(doubt,))
+    assert review.result == "unknown"
+    assert [review.exit_code(fail_on) for fail_on in get_args(FailOn)] == [3] * 4
+    for form in ("text", "markdown"):
+        told = written(review, Sides("main", "change"), form)
+        assert "Access may have changed; 1 unknown" in told
+        assert told.index("Could not be compared") < told.index("too many conditions")
+    (found,) = findings(review)
+    assert (found.name, found.severity) == ("access-unknown", "error")
+    assert json.loads(written(review, Sides("main", "change"), "json"))["unknown"][0]["reason"] == "too many conditions"
 
 
 # --- revisions and folders ------------------------------------------------------------------------------------------
@@ -567,7 +581,7 @@ def test_what_cloudformation_can_only_replace() -> None:
 
 def test_every_witness_is_a_proof(repository: Path) -> None:
     """The requests that are shown, judged again from the JSON: allowed on one side and denied on the other."""
-    edited(repository, WIDENED, *HISTORY["member-moved"][0])
+    edited(repository, WIDENED, *MOVED)
     found = json.loads(diff("main", "--format", "json").output)
     sides = [everybody(Path("config")), everybody(FOLDER / "config")]
     shown = 0
