@@ -383,6 +383,42 @@ def _simulate_one(given: dict[str, Any]) -> None:
         raise SystemExit(FINDINGS)
 
 
+@cli.command()
+@click.argument("old", type=click.File("rb"))
+@click.argument("new", type=click.File("rb"))
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--no-new-access", is_flag=True, help="Exit with 1 for gains alone.")
+def compare(old: BinaryIO, new: BinaryIO, form: str, no_new_access: bool) -> None:
+    """Compare what two sets of raw IAM policies allow, over all requests.
+
+    OLD and NEW are files ('-' for stdin): an identity policy, a list of them, or an object of the policy fields of
+    'simulate --batch'. Exits with 0 if they allow the same, 1 if not, 2 for a policy that AWS would refuse, and 3 where
+    nothing differs for certain and something is unknown. With --no-new-access losses alone exit with 0.
+    """
+    from dutybound import compared
+    from dutybound.simulate import BadLine
+
+    if old.name == new.name == "<stdin>":
+        raise click.UsageError("only one of the two can come from stdin")
+    sides = []
+    wrong = []
+    for file in (old, new):
+        try:
+            sides.append(compared.read(file.name, file.read().decode("utf-8")))
+        except UnicodeDecodeError as error:
+            wrong.append(f"{file.name}: the file is not UTF-8: byte {error.start + 1}")
+        except BadLine as error:
+            wrong.append(str(error))
+        except OSError as error:
+            wrong.append(f"{file.name}: {error.strerror}")
+    if wrong:
+        raise click.UsageError("\n".join(wrong))
+    found = compared.answer(*sides)
+    click.echo(compared.as_json(found) if form == "json" else compared.as_text(found, *sides))
+    if code := compared.exit_code(found, no_new_access):
+        raise SystemExit(code)
+
+
 def _asking(command: Callable[..., None]) -> Callable[..., None]:
     """The options of the commands that ask about a configuration."""
     options: list[Callable[[Callable[..., None]], Callable[..., None]]] = [

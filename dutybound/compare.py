@@ -788,7 +788,9 @@ def _shapes(parts: Sequence[str], near: Iterable[str], where: Where, apart: bool
         yield like(_BRACED.sub("?*", ":".join(parts))), True
         return
     name = like(_BRACED.sub("?*", parts[5]))
-    if parts[2] not in _WITH_COLONS:
+    if parts[5] == "${BucketName}":
+        name = (Token(but=":/"), Token(but=":/", many=True))  # S3 User Guide, "General purpose bucket naming rules"
+    elif parts[2] not in _WITH_COLONS:
         name = tuple(Token(token.only, ":", token.many) if not token.only else token for token in name)
     written = [p.split(":", 5) for p in near]
     named = {p for w in written if len(w) > 1 and w[1] != "*" for p in _PARTITIONS if fits(w[1], p)}
@@ -1037,9 +1039,21 @@ def compare_trusts(old: Baseline, new: Baseline) -> tuple[TrustChange, ...]:
             where = Where(who, account.id or ACCOUNT_ID, account.home_region, catalog.partition(account.home_region))
             old_, new_ = (Policies((_ANY_RIGHTS,), resource=policy or _CLOSED) for policy in policies)
             found = _Pair(work, _Sides(old_, new_, where), _NOTHING, where).compared(None)
+            found = Comparison(_by_trust(found.gained), _by_trust(found.lost), found.unknown)
             if not found.equal:
                 out.append(TrustChange(account.id, key[1], who, found))
     return tuple(out)
+
+
+def _by_trust(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Without what the caller has of its own: who is judged here may do everything that a role lets it do."""
+    mine = _ANY_RIGHTS.statements[0]
+    found: dict[object, Difference] = {}
+    for one in differences:
+        because = tuple(s for s in one.because if s is not mine)
+        key = (one.actions, because, one.instead, tuple(one.witness.context.items()))
+        found.setdefault(key, replace(one, because=because, resource=one.witness.resource))
+    return tuple(found.values())
 
 
 _CLOSED = Policy(())
