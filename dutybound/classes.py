@@ -290,8 +290,8 @@ def _tokens(operator: str, value: str) -> Tokens | None:
 def _between(bounds: Iterable[Decimal]) -> list[Decimal]:
     """The bounds, what lies between each two, and what lies below and above all."""
     ordered = sorted(set(bounds))
-    inner = [at for low, high in pairwise(ordered) for at in (low, _middle(low, high))]
-    return [ordered[0] - 1, *inner, ordered[-1], ordered[-1] + 1] if ordered else []
+    inner = [_middle(low, high) for low, high in pairwise(ordered)]
+    return [*ordered, *inner, ordered[0] - 1, ordered[-1] + 1] if ordered else []
 
 
 def _middle(low: Decimal, high: Decimal) -> Decimal:

@@ -398,19 +398,20 @@ def compare(old: BinaryIO, new: BinaryIO, form: str, no_new_access: bool) -> Non
     from dutybound import compared
     from dutybound.simulate import BadLine
 
-    if old.name == new.name == "<stdin>":
+    names = [getattr(file, "name", "<stdin>") for file in (old, new)]
+    if names == ["<stdin>", "<stdin>"]:
         raise click.UsageError("only one of the two can come from stdin")
     sides = []
     wrong = []
-    for file in (old, new):
+    for name, file in zip(names, (old, new), strict=True):
         try:
-            sides.append(compared.read(file.name, file.read().decode("utf-8")))
+            sides.append(compared.read(name, file.read().decode("utf-8")))
         except UnicodeDecodeError as error:
-            wrong.append(f"{file.name}: the file is not UTF-8: byte {error.start + 1}")
+            wrong.append(f"{name}: the file is not UTF-8: byte {error.start + 1}")
         except BadLine as error:
             wrong.append(str(error))
         except OSError as error:
-            wrong.append(f"{file.name}: {error.strerror}")
+            wrong.append(f"{name}: {error.strerror}")
     if wrong:
         raise click.UsageError("\n".join(wrong))
     found = compared.answer(*sides)

@@ -285,7 +285,7 @@ class _Pair:
                 out.doubts.setdefault(("*", str(reason), None), set()).update(label for label, _ in named)
                 continue
             for one in found:
-                out.add(one, named)
+                out.add(one, group, named)
         return out.comparison()
 
     def _numbered(self, spoken: Iterable[Spoken]) -> Iterator[_Entry]:
@@ -414,7 +414,7 @@ class _Shown:
         self.doubts: dict[tuple[str, str, Request | None], set[str]] = {}
         self._requests: dict[tuple[object, ...], Request] = {}
 
-    def add(self, found: _Found, named: Sequence[tuple[str, str]]) -> None:
+    def add(self, found: _Found, group: _Group, named: Sequence[tuple[str, str]]) -> None:
         """One request, for all actions of its group."""
         labels = {label for label, _ in named}
         request = Request(self.pair.where.principal, named[0][1], found.resource, {**self.known, **dict(found.chosen)})
@@ -430,7 +430,9 @@ class _Shown:
             return
         because = tuple(s for s in allows.because if s is not self.pair.sides.delegated.statements[0])
         numbers = (tuple(map(self.pair.work.number, because)), tuple(map(self.pair.work.number, denies.because)))
-        key = (found.gained, found.pattern, numbers, found.chosen)
+        # What the denying side grants otherwise (with MFA, elsewhere) is no new action, and stands apart from those.
+        otherwise = tuple(e.number for e in (group.old if found.gained else group.new) if self.pair._granting(e))
+        key = (found.gained, found.pattern, numbers, found.chosen, otherwise)
         if key not in self.differences:
             self.differences[key] = (Difference((), found.pattern, request, because, denies.because), set())
         self.differences[key][1].update(labels)
@@ -874,6 +876,8 @@ def compare_baselines(old: Baseline, new: Baseline) -> tuple[Change, ...]:
 
 
 _NOBODY = Policies()
+_MOST_SIDES = 64
+"""Pairs of policies that are kept prepared at a time, so that memory stays bounded."""
 _ORDER: tuple[Kind, ...] = ("person", "team", "role", "break-glass")
 
 
@@ -904,7 +908,7 @@ class _Compared:
         self._policies: dict[Policy, Policy] = {}
         self._by_id: dict[int, tuple[Policy, Policy]] = {}
         self._sets: dict[object, Policies] = {}
-        self._sides: dict[object, _Sides] = {}
+        self._sides: dict[object, tuple[_Sides, Sequence[Policies]]] = {}
 
     def principals(self, baseline: Baseline) -> dict[tuple[str, int, str], _Standing]:
         """All of them, by account, kind and name."""
@@ -952,9 +956,10 @@ class _Compared:
     def _prepared(self, policies: Sequence[Policies], where: Where) -> _Sides:
         key = (*map(id, policies), where.account)
         if key not in self._sides:
-            self._sets.update((("kept", id(p)), p) for p in policies)
-            self._sides[key] = _Sides(policies[0], policies[1], where)
-        return self._sides[key]
+            if len(self._sides) >= _MOST_SIDES:
+                self._sides.clear()
+            self._sides[key] = (_Sides(policies[0], policies[1], where), policies)  # kept, so that the ids stay theirs
+        return self._sides[key][0]
 
 
 def _settled(policies: Policies, known: Known) -> Policies:
