@@ -36,6 +36,7 @@ Risk = Literal["escalation", "permissions", "data read", "write", "tagging", "re
 RISKS: tuple[Risk, ...] = ("escalation", "permissions", "data read", "write", "tagging", "read", "list")
 """From the gravest. `escalation` is an action of a way to become an administrator all of whose actions are held;
 `data read` what reads more than the set-up of things."""
+Status = Literal["new", "removed", "changed"]
 FailOn = Literal["changes", "gains", "escalation", "never"]
 UNKNOWN = 3
 Result = Literal["no access changes", "changed", "unknown"]
@@ -60,11 +61,11 @@ class Because:
 class AccessChange:
     """Actions that somebody gained or lost, on the same resources, for the same reason: of one service, or on anything.
 
-    `names` are one team, or those people or roles whom it concerns by themselves. `people` are the members whose own
-    access changes with their team's. `because` is what allows it, on the side that does, and `instead` what denies it
-    on the other; empty where nothing there allows it. The action `*` is every one. Of people who changed teams an entry
-    sums up all that is of one risk (`summed`): not every action then goes with every resource. Of whoever
-    is gone one entry stands for everything, with its gravest risk and no actions.
+    `names` are teams, or those people or roles whom it concerns by themselves. `people` are the members whose own
+    access changes with that of their team. `because` is what allows it, on the side that does, and `instead` what
+    denies it on the other; empty where nothing there allows it. The action `*` is every one. Of people who changed
+    teams an entry sums up all that is of one risk (`summed`): not every action then goes with every resource. Of
+    whoever is gone one entry stands for everything, with its gravest risk and no actions.
     """
 
     gained: bool
@@ -77,7 +78,7 @@ class AccessChange:
     because: tuple[Because, ...]
     instead: tuple[Because, ...] = ()
     people: tuple[str, ...] = ()
-    status: Literal["new", "removed", "changed"] = "changed"
+    status: Status = "changed"
     summed: bool = False
     environments: tuple[Environment, ...] = ()
     witness: Request = field(default=Request("", "", ""), compare=False)
@@ -323,7 +324,10 @@ class _Pair:
         self.openings = {False: Openings(self.before), True: Openings(self.after)}
         self.groups = {False: teams_of(self.before), True: teams_of(self.after)}
         self.renamed = dict(renamed(self.before, self.after))
+        self.holdings = {False: _Holding(self.before), True: _Holding(self.after)}
         self.changes = [c for c in compare_baselines(old, new) if not self._is_rename(c)]
+        self.statuses: dict[tuple[Kind, str], Status] = {(c.kind, c.name): c.status for c in self.changes}
+        self.trusts = compare_trusts(old, new)
         self._everybody: dict[tuple[bool, bool], dict[tuple[Kind, str], Policies]] = {}
 
     def review(self) -> Review:
@@ -349,22 +353,26 @@ class _Pair:
     # -- access
 
     def _access(self) -> Iterator[AccessChange]:
+        """What everybody gained and lost; those of whom the same is to be said, lines apart, share an entry."""
         merged: dict[AccessChange, list[AccessChange]] = {}
         for gained in (True, False):
             found = self._found(gained)
             of_teams = {name: atoms for (kind, name), atoms in found.items() if kind == "team"}
             for (kind, name), atoms in found.items():
-                if kind == "team":
-                    yield from self._of_team(gained, name, atoms, found)
-                    continue
                 rest = atoms
                 if kind == "person":
                     mine = [of_teams[t] for t in self.groups[gained].get(name, ()) if t in of_teams]
                     rest = {atom: d for atom, d in atoms.items() if not any(atom in theirs for theirs in mine)}
-                for entry in self._entries(gained, kind, name, rest):
-                    merged.setdefault(replace(entry, names=()), []).append(entry)
+                team = self._of_team(gained, name, atoms, found) if kind == "team" else None
+                for entry in team if team is not None else self._entries(gained, kind, name, rest):
+                    merged.setdefault(replace(entry, names=(), people=(), because=()), []).append(entry)
         for alike in merged.values():
-            yield replace(alike[0], names=tuple(sorted(n for one in alike for n in one.names)))
+            yield replace(
+                alike[0],
+                names=tuple(sorted(n for one in alike for n in one.names)),
+                people=tuple(sorted({p for one in alike for p in one.people})),
+                because=tuple(dict.fromkeys(b for one in alike for b in one.because)),
+            )
 
     def _found(self, gained: bool) -> dict[tuple[Kind, str], dict[_Atom, Difference]]:
         """What each principal gained or lost. Those with the same comparison share it."""
@@ -384,8 +392,8 @@ class _Pair:
                     atoms[action, difference.resource, change.session] = difference
         return out
 
-    def _status(self, kind: Kind, name: str) -> Literal["new", "removed", "changed"]:
-        return next(c.status for c in self.changes if (c.kind, c.name) == (kind, name))
+    def _status(self, kind: Kind, name: str) -> Status:
+        return self.statuses[kind, name]
 
     def _of_team(
         self,
@@ -479,21 +487,20 @@ class _Pair:
 
     def _opening(self, gained: bool, kind: Kind, name: str) -> frozenset[str]:
         """The actions of a principal's that are part of a way to become an administrator, on the side that allows."""
-        openings = self.openings[gained]
-        account = self.after if gained else self.before
+        openings, holding = self.openings[gained], self.holdings[gained]
         if kind == "team":
             return openings.of_groups((name,))
-        if any(role.name == name for role in account.roles) and kind != "person":
+        if kind != "person" and name in holding.roles:
             return openings.of_role(name)
-        user = next((u for u in account.users if u.name == name), None)
-        return openings.of_groups(user.groups) if user is not None else frozenset()
+        return openings.of_groups(holding.groups_of.get(name, ()))
 
     def _attached(self, gained: bool, kind: Kind, name: str) -> tuple[Origin, ...]:
         """What attaches the policies of AWS that a principal holds, whose statements know no line."""
-        account = self.after if gained else self.before
-        names = {name} if kind == "team" else next((set(u.groups) for u in account.users if u.name == name), set())
-        holders: list[Group | Role] = [g for g in account.groups if g.name in names]
-        holders += [r for r in account.roles if kind in ("role", "break-glass") and r.name == name]
+        holding = self.holdings[gained]
+        names = (name,) if kind == "team" else holding.groups_of.get(name, ())
+        holders: list[Group | Role] = [holding.groups[n] for n in names]
+        if kind in ("role", "break-glass") and name in holding.roles:
+            holders = [holding.roles[name]]
         ours = (Origin("break_glass", h.span) for h in holders if h.managed and not h.attached)
         return tuple(dict.fromkeys((*(origin for h in holders for _, origin in h.attached), *ours)))
 
@@ -501,7 +508,7 @@ class _Pair:
 
     def _trusts(self) -> Iterator[TrustMoved]:
         merged: dict[TrustMoved, list[str]] = {}
-        for change in compare_trusts(self.old, self.new):
+        for change in self.trusts:
             for gained, found in ((True, change.comparison.gained), (False, change.comparison.lost)):
                 if found:
                     because = _because(found[0].because, ())
@@ -519,10 +526,19 @@ class _Pair:
         }
         found |= {
             Unknown(f"role {t.role}", d.actions, d.resource, d.reason, here)
-            for t in compare_trusts(self.old, self.new)
+            for t in self.trusts
             for d in t.comparison.unknown
         }
         yield from sorted(found, key=lambda u: (u.who, u.actions, u.resource, u.reason))
+
+
+class _Holding:
+    """Groups and roles of an account by name, and the groups of each user."""
+
+    def __init__(self, account: Account) -> None:
+        self.groups = {group.name: group for group in account.groups}
+        self.roles = {role.name: role for role in account.roles}
+        self.groups_of = {user.name: user.groups for user in account.users}
 
 
 @dataclass(frozen=True, slots=True)
