@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,13 +144,28 @@ def _read(name: str, commit: str, config: Path, into: Path) -> Version:
         file = into / posixpath.basename(root)
         file.write_bytes(tree.content(root, entry))
         return Version(called, file, config)
-    found = False
-    for path, one in tree.below(root):
+    files = dict(tree.below(root))
+    plain = _contents([one.id for one in files.values() if one.mode != _LINK])
+    for path, one in files.items():
         file = into / posixpath.relpath(path, root)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(tree.content(path, one))
-        found = True
-    return Version(called, into, config, empty=not found)
+        file.write_bytes(plain[one.id] if one.mode != _LINK else tree.content(path, one))
+    return Version(called, into, config, empty=not files)
+
+
+def _contents(ids: Sequence[str]) -> dict[str, bytes]:
+    """The bytes of files by their ids, asked for at once."""
+    if not ids:
+        return {}
+    text = _git("cat-file", "--batch", asked="".join(f"{id_}\n" for id_ in ids).encode())
+    found: dict[str, bytes] = {}
+    at = 0
+    while at < len(text):
+        line = text.index(b"\n", at)
+        id_, _, size = text[at:line].decode("ascii").split()
+        found[id_] = text[line + 1 : line + 1 + int(size)]
+        at = line + int(size) + 2
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +224,13 @@ class _Tree:
                 yield os.fsdecode(path), _Entry(mode, kind, id_)
 
 
-def _git(*words: str, fails: bool = False) -> bytes:
-    """What git prints. With `fails`, a command that says no prints nothing. Raises NoRevision."""
+def _git(*words: str, fails: bool = False, asked: bytes | None = None) -> bytes:
+    """What git prints, given `asked`. With `fails`, a command that says no prints nothing. Raises NoRevision."""
     # Terminal prompts and locks are for people at work; texts are read, so they are git's own.
     env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
-        done = subprocess.run(["git", "--literal-pathspecs", *words], env=env, capture_output=True, check=False)
+        command = ["git", "--literal-pathspecs", *words]
+        done = subprocess.run(command, env=env, input=asked, capture_output=True, check=False)
     except FileNotFoundError:
         raise NoRevision("there is no git on this machine", "install git, or compare two folders") from None
     if done.returncode == 0:

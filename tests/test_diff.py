@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -492,6 +493,34 @@ def test_environments_are_said_once(repository: Path) -> None:
     text = diff("HEAD").output.partition("Quotas")[0]
     assert "in production, test" in text
     assert "staging" not in text
+
+
+def test_what_created_roles_may_at_most_do(repository: Path) -> None:
+    """The boundary of roles that teams create is nobody's own, and still part of the review."""
+    bounded = "mfa: {enforce_via: both}\nguardrails:\n  boundary: {path: /app/, services: [lambda]}\n"
+    edited(repository, Edit("organization.yaml", "mfa: {enforce_via: both}\n", bounded))
+    commit(repository, "A boundary")
+    edited(repository, Edit("organization.yaml", "services: [lambda]", "services: [lambda, ec2]"))
+    found = json.loads(diff("HEAD", "--format", "json").output)
+    said = [r["text"] for r in found["remarks"] if r["topic"] == "Boundaries"]
+    assert any(text.startswith("roles that teams create may at most do more: ") for text in said), said
+    gone = json.loads(diff("HEAD", "main", "--format", "json").output)
+    assert {(d["effect"], d["kind"], d["name"]) for d in gone["deployment"]} == {
+        ("left behind", "stack", "acme-boundary")
+    }
+
+
+def test_the_same_bytes_whatever_the_hash_seed(repository: Path) -> None:
+    """Sets are used, and nothing of their order is seen; also from a hook, where git says where it is."""
+    edited(repository, WIDENED, OPENED, *MOVED)
+    command = [sys.executable, "-c", "from dutybound.cli import main; main()", "diff", "main", "--format", "json"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "GIT_DIR": str(repository / ".git"), "GIT_WORK_TREE": str(repository)}
+    told = {
+        subprocess.run(command, env={**env, "PYTHONHASHSEED": seed}, capture_output=True, check=False).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1
+    assert json.loads(told.pop())["result"] == "changed"
 
 
 HOSTILE = ("`x`<script>", "@everyone", "#12 ~~x~~", "a|b", "``two``", "line\nbreak", "\u202ereversed", " ")
