@@ -19,7 +19,7 @@ from itertools import chain, pairwise
 from typing import NamedTuple
 
 from dutybound.conditions import Keys, Test, Unknown, Values, moment, prepare, substituted
-from dutybound.policy import LITERAL, Condition
+from dutybound.policy import LITERAL, Condition, overlap
 from dutybound.when import condition_key_type
 
 MOST_STATES = 20_000
@@ -383,6 +383,27 @@ def variables_in(text: str) -> Iterator[str]:
                 yield found.partition(",")[0].strip().lower()
 
 
+def values_inside(template: str, others: Iterable[str]) -> dict[str, list[str]]:
+    """For each variable of a text, values with which the text meets others with wildcards, one for each class of them.
+
+    Raises TooMany.
+    """
+    names = list(variables_in(template))
+    out: dict[str, list[str]] = {name: [] for name in names}
+    pieces = _VARIABLE.split(template)[::2]
+    if len(pieces) != len(names) + 1:
+        return out  # ${*} and its like stand in it
+    wide = "?*".join(pieces)
+    near = sorted({_VARIABLE.sub("*", other) for other in others if other != template})
+    met = tuple(like(other) for other in near if overlap(wide, other))
+    between = "(.+?)".join(re.escape(p).replace(r"\*", ".*").replace(r"\?", ".") for p in pieces)
+    for text in texts(like(wide), met).values() if met else ():
+        if found := re.fullmatch(between, text, re.DOTALL):
+            for name, value in zip(names, found.groups(), strict=True):
+                out[name].append(value)
+    return out
+
+
 class Contexts:
     """The condition keys that blocks speak of, and the classes of their values."""
 
@@ -414,7 +435,34 @@ class Contexts:
             if key not in settled:
                 self._spelt.setdefault(key, key)
                 self._named.setdefault(key, set())
+        self._inside: dict[str, list[str]] = {}
+        """Values of variables with which what they stand in meets other values of its key."""
         self.murky = [self._spelt[k] for k, on in self._on.items() if mixed((c for c, _ in on), self._kind(k))]
+        self._look_inside()
+
+    def _look_inside(self) -> None:
+        """Find `_inside`. A variable that is compared itself too, or stands in resources, is not told for certain."""
+        for on in self._on.values():
+            said = {value for c, _ in on if _family(c.operator) for value in c.values}
+            for text in sorted({v for c, variables in on if variables for v in c.values if any(variables_in(v))}):
+                filled = self._with_known(text)
+                for name, values in values_inside(filled, said - {text}).items():
+                    if name in self._spelt:
+                        self._inside.setdefault(name, []).extend(values)
+        for name in self._inside.keys() | self.kept.keys():
+            tried = {*self._inside.get(name, ()), *self.kept.get(name, ())}
+            compared = any(_family(c.operator) for c, _ in self._on.get(name, ()))
+            if name in self._spelt and len(tried) > 1 and (compared or (name in self._inside and name in self.kept)):
+                self.murky.append(self._spelt[name])
+
+    def _with_known(self, text: str) -> str:
+        """A text with the variables filled in that are known."""
+
+        def value(found: re.Match[str]) -> str:
+            held = self.known.get(found[1].partition(",")[0].strip().lower(), ())
+            return held[0] if len(held) == 1 else found[0]
+
+        return _VARIABLE.sub(value, text)
 
     def _kind(self, key: str) -> str | None:
         return condition_key_type(self._spelt[key])
@@ -509,7 +557,7 @@ class Contexts:
         kind = self._kind(key)
         on = self._on.get(key, [])
         try:
-            single = [*values_of(on, keys, kind), *self.kept.get(key, ())]
+            single = [*values_of(on, keys, kind), *self.kept.get(key, ()), *self._inside.get(key, ())]
         except Unknown as unknown_:
             raise TooMany(str(unknown_)) from None
         found: dict[object, tuple[Value | None, int, int]] = {}

@@ -38,6 +38,7 @@ from dutybound.classes import (
     like,
     like_arn,
     texts,
+    values_inside,
     variables_in,
 )
 from dutybound.conditions import Keys, Unknown, fits, prepare, substituted
@@ -504,7 +505,7 @@ class _Search:
         contexts = Contexts(list(of_block), self.pair.keys, self.pair.absent, self._kept())
         yield from self._differences(contexts)
         for key in contexts.murky:
-            reason = f"{key} is compared both as a text and as something else, and not all of its values were tried"
+            reason = f"{key} is compared in several ways at once, and not all of its values were tried"
             yield _Found(True, "*", "*", (), reason)
 
     def _left(self) -> list[set[_Entry]]:
@@ -530,15 +531,15 @@ class _Search:
     def _kept(self) -> dict[str, list[str]]:
         """Keys that stand in names of resources, with values by which those meet others, and those the judge reads."""
         out: dict[str, list[str]] = {}
+        said = {t for s in self.statements for t in (*s.resources, *s.not_resources)} - {"*"}
         templates = {
             text
             for e, s in zip(self.entries, self.statements, strict=True)
             for text in (*s.resources, *s.not_resources)
             if e.variables and any(True for _ in variables_in(text))
         }
-        others = {text for s in self.statements for text in (*s.resources, *s.not_resources)} - {"*"}
         for text in sorted(templates):
-            for key, values in _values_inside(text, others).items():
+            for key, values in values_inside(text, said).items():
                 if key not in self.pair.keys and key not in self.pair.absent:
                     out.setdefault(key, []).extend(values)
         for key in _ALWAYS - self.pair.keys.keys() - self.pair.absent:
@@ -691,24 +692,6 @@ def _doubts(decision: Decision) -> object:
     return decision.outcome, frozenset((p.policy.partition("[")[0], p.statement) for p in decision.places)
 
 
-def _values_inside(template: str, others: Iterable[str]) -> dict[str, list[str]]:
-    """For each variable of a resource pattern, values with which it meets what other patterns name; none is enough."""
-    names = list(variables_in(template))
-    out: dict[str, list[str]] = {name: [] for name in names}
-    pieces = _VARIABLE.split(template)[::2]
-    if len(pieces) != len(names) + 1:
-        return out  # ${*} and its like stand in it
-    shape = like("?*".join(pieces))
-    near = tuple(sorted({_VARIABLE.sub("*", o) for o in others if o != template}))
-    met = tuple(like(o) for o in near if overlap("?*".join(pieces), o))
-    between = "(.+?)".join(re.escape(p).replace(r"\*", ".*").replace(r"\?", ".") for p in pieces)
-    for text in texts(shape, met).values():
-        if found := re.fullmatch(between, text, re.DOTALL):
-            for name, value in zip(names, found.groups(), strict=True):
-                out[name].append(value)
-    return out
-
-
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -797,6 +780,8 @@ def _shapes(parts: Sequence[str], near: Iterable[str], where: Where, apart: bool
     written = [p.split(":", 5) for p in near]
     named = {p for w in written if len(w) > 1 and w[1] != "*" for p in _PARTITIONS if fits(w[1], p)}
     accounts = {w[4] for w in written if len(w) > 4} - {"", "*"}
+    if parts[2] == "iam":
+        accounts.add("aws")  # of AWS's own policies
     odd = [like(a) for a in sorted(accounts) if not re.fullmatch(r"[\d?*]+", a)]
     region, account = exactly(where.region), exactly(where.account)
     choices = [(region, account)]
