@@ -178,16 +178,17 @@ _MEMBER_ROLES = ("AWSControlTower*", "OrganizationAcc*")
 
 
 def _no_tampering(stacks: Sequence[str]) -> Iterator[Statement]:
+    """The baseline's stacks, and its alarm with what feeds it. Stars for partition and account leave room."""
     looking = ("cloudformation:Describe*", "cloudformation:Get*", "cloudformation:List*")
-    ours = tuple(f"arn:{PARTITION}:cloudformation:*:{ACCOUNT}:stack/{name}/*" for name in _covering(stacks))
+    ours = tuple(f"arn:*:cloudformation:*:*:stack/{name}/*" for name in _covering(stacks))
     yield Statement("GuardStacks", "Deny", not_actions=looking, resources=ours)
-    alarm = (
-        f"arn:{PARTITION}:events:*:{ACCOUNT}:rule/break-glass-*",
-        f"arn:{PARTITION}:sns:*:{ACCOUNT}:break-glass-alarm*",
-    )
+    alarm = ("arn:*:events:*:*:rule/break-glass-*", "arn:*:sns:*:*:break-glass-alarm*")
     quiet = ("events:Describe*", "events:List*", "sns:Get*", "sns:List*")
     yield Statement("GuardAlarm", "Deny", not_actions=quiet, resources=alarm)
-    yield Statement("GuardTrail", "Deny", _TRAIL, ("*",))
+    # A bus may be given a key, which then encrypts its rules: whoever turns the key off turns them off (EventBridge
+    # User Guide, "Encrypting EventBridge event buses with AWS KMS keys").
+    feeding = ("arn:*:cloudtrail:*:*:trail/*", "arn:*:events:*:*:event-bus/default")
+    yield Statement("GuardEvents", "Deny", (*_TRAIL, "events:UpdateEventBus"), feeding)
 
 
 def _covering(names: Sequence[str]) -> list[str]:

@@ -348,7 +348,7 @@ _REMINDER = (
 )
 _LOOKING = ("secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy", "secretsmanager:ListSecretVersionIds")
 """What does not touch a secret's value, nor who may read it."""
-_RULES = ("break-glass-call", "break-glass-sign-in", "break-glass-tampering")
+_RULES = ("break-glass-call", "break-glass-root", "break-glass-sign-in", "break-glass-tampering")
 
 
 def _rule_arns() -> tuple[str, ...]:
@@ -363,6 +363,9 @@ def _landing_regions(home: str) -> tuple[str, ...]:
 _SIGN_IN = ["AWS Console Sign In via CloudTrail", "AWS Console Signin via CloudTrail"]
 """The EventBridge User Guide prints the second form, real events carry the first."""
 _CALL = ["AWS API Call via CloudTrail"]
+_CONSOLE_ACTION = ["AWS Console Action via CloudTrail"]
+_CONSOLE = "signin.amazonaws.com"
+"""`invokedBy` of calls from the console, in events of older form: not a service that acts, but whoever is signed in."""
 _CHANGES = [False, {"exists": False}]
 """`readOnly` of an event that changes something; an event that does not say counts as one."""
 
@@ -394,6 +397,27 @@ def _patterns(users: list[str], stacks: str, role: bool) -> Iterator[tuple[str, 
         # Looking is not tampering: whoever reviews users would set the alarm off every day.
         {"detail-type": _CALL, "detail": {"readOnly": _CHANGES, "$or": list(_tampering(users, stacks, role))}},
     )
+    yield (
+        "break-glass-root",
+        "The root user was used, or somebody tried to",
+        {"detail-type": [*_CALL, *_SIGN_IN, *_CONSOLE_ACTION], "detail": {"$or": _root()}},
+    )
+
+
+def _root() -> list[object]:
+    """The root user signs in, fails to, resets its password or calls AWS; and somebody takes the root of a member
+    account, which is logged as a call of whoever takes it (IAM User Guide, "Track privileged tasks in AWS CloudTrail").
+
+    What a service does with the root user's rights is left out as in CIS AWS Foundations Benchmark, "Ensure usage of
+    the 'root' account is monitored".
+    """
+    return [
+        {
+            "eventType": [{"anything-but": "AwsServiceEvent"}],
+            "userIdentity": {"type": ["Root"], "invokedBy": [{"exists": False}, _CONSOLE]},
+        },
+        {"eventSource": ["sts.amazonaws.com"], "eventName": ["AssumeRoot"]},
+    ]
 
 
 def _users(users: list[str]) -> Iterator[dict[str, object]]:
@@ -435,11 +459,19 @@ def _tampering(users: list[str], stacks: str, role: bool) -> Iterator[object]:
     yield call("iam", groupName=["break-glass"])
     yield call("iam", roleName=[_ALARM, *([_ROLE] if role else [])])
     yield call("iam", policyArn=emergency)
-    yield call("events", name=[{"prefix": "break-glass-"}])
+    # A rule of ours, or the bus under all of them, which a key of somebody else's would silence.
+    yield call("events", name=["default", {"prefix": "break-glass-"}])
     yield call("events", rule=[{"prefix": "break-glass-"}])
     yield call("sns", topicArn=[{"suffix": f":{_ALARM}"}])
+    yield call("sns", resourceArn=[{"suffix": f":{_ALARM}"}])
     yield call("sns", subscriptionArn=[{"wildcard": f"*:{_ALARM}:*"}])
-    yield call("cloudformation", stackName=[{"wildcard": f"*{stacks}*"}])
+    ours = [{"wildcard": f"*{stacks}*"}]  # a name, or an ARN
+    yield call("cloudformation", stackName=ours)
+    yield call("cloudformation", stackDefinitions={"stackName": ours})
+    yield call("cloudformation", stackIds=ours)
+    # The ARN of a change set does not tell its stack, so it may be one of these.
+    unnamed = call("cloudformation", stackName=[{"exists": False}])
+    yield {**unnamed, "eventName": ["ExecuteChangeSet", "ExecuteStackRefactor"]}
     yield {"eventSource": ["cloudtrail.amazonaws.com"]}
 
 

@@ -3,7 +3,7 @@
 Access first, by how much it matters: what each team, person and role gained and lost, with a request as proof, the
 duties and lines behind it, and whom it concerns. Then all else that a reader of a pull request would want to be told:
 who joined, MFA, boundaries, break-glass, trust, quotas, what CloudFormation would replace or fail at, findings. Facts
-only; `dutybound.report.review` puts them into words.
+only; `dutybound.report.diff` puts them into words.
 """
 
 from __future__ import annotations

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from dutybound.callers import Session
     from dutybound.case import Question
     from dutybound.changes import FailOn
+    from dutybound.compliance import Benchmark
     from dutybound.diagnostic import Diagnostic
+    from dutybound.report.facts import Facts
+    from dutybound.report.history import History
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
@@ -57,7 +60,14 @@ def cli() -> None:
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--watch", is_flag=True, help="Check again whenever a file is saved, until Ctrl-C.")
-def check(path: Path, environment: str | None, form: str, strict: bool, watch: bool) -> None:
+@click.option(
+    "--today",
+    "day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="The day on which memberships and waivers may have ended, as in 2027-01-31 (default: the clock's).",
+)
+def check(path: Path, environment: str | None, form: str, strict: bool, watch: bool, day: datetime | None) -> None:
     """Compile a configuration and report what is wrong with it.
 
     PATH is a folder or a file; without it, the folder config. Exits with 0 if there are no errors (with --strict: and
@@ -65,21 +75,20 @@ def check(path: Path, environment: str | None, form: str, strict: bool, watch: b
     """
     if watch and form != "text":
         raise click.UsageError("--watch writes for people: it goes with --format text only")
+    on = day.date() if day is not None else None
     if watch:
-        _watch(path, environment)
-    elif not _checked(path, environment, form, strict):
+        _watch(path, environment, on)
+    elif not _checked(path, environment, on or today(), form, strict):
         raise SystemExit(FINDINGS)
 
 
-def _checked(path: Path, environment: str | None, form: str = "text", strict: bool = False) -> bool:
-    """Check once and say what was found; True if all is well."""
+def _checked(path: Path, environment: str | None, on: date, form: str = "text", strict: bool = False) -> bool:
+    """Check once, as on a day, and say what was found; True if all is well."""
     from dutybound import diagnostic
     from dutybound.compiler import compile_everywhere, compile_path
 
     checked = (
-        compile_everywhere(path, today())
-        if environment is None
-        else {environment: compile_path(path, environment, today())}
+        compile_everywhere(path, on) if environment is None else {environment: compile_path(path, environment, on)}
     )
     found = diagnostic.in_order(d for one in checked.values() for d in one.diagnostics)
     if form == "json":
@@ -87,7 +96,7 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
     elif form == "sarif":
         click.echo(diagnostic.as_sarif(found, __version__, path.as_posix()))
     elif form == "junit":
-        click.echo(_junit(path, environment, found))
+        click.echo(_junit(path, environment, on, found))
     elif form == "github" and found:
         click.echo(diagnostic.as_github(found))
     elif found:
@@ -101,14 +110,14 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
     return not (strict and found)
 
 
-def _junit(path: Path, environment: str | None, found: Sequence[Diagnostic]) -> str:
+def _junit(path: Path, environment: str | None, on: date, found: Sequence[Diagnostic]) -> str:
     """Every test with its result, and that the rest of the configuration is in order as one more."""
     from dutybound.access import as_junit
     from dutybound.compiler import promises
     from dutybound.diagnostic import Diagnostic, render_all
     from dutybound.guardrails import Result
 
-    results = promises(path, environment, today())
+    results = promises(path, environment, on)
     failures = {r.failure for listed in results.values() for r in listed}
     rest = [d for d in found if d.severity == "error" and d not in failures]
     wrong = Diagnostic(rest[0].name, rest[0].message, rest[0].span, notes=(render_all(rest),)) if rest else None
@@ -150,7 +159,88 @@ def steps(path: Path, environment: str | None) -> None:
     click.echo(script(checked.value.accounts[0], checked.value.organization), nl=False)
 
 
-def _watch(path: Path, environment: str | None) -> None:
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--out", default="report", show_default=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--environment", help="Report on the accounts of this environment alone (default: on each).")
+@click.option(
+    "--format",
+    "forms",
+    multiple=True,
+    type=click.Choice(["md", "json", "csv"]),
+    help="Write this one alone; again for more (default: all).",
+)
+@click.option(
+    "--docs",
+    type=click.Path(path_type=Path),
+    is_flag=False,
+    flag_value=Path("docs/access"),
+    metavar="[DIR]",
+    help="Write pages to commit instead, a page for each team and duty, into DIR (docs/access).",
+)
+@click.option("--compliance", "judged", is_flag=True, help="With the controls of benchmarks; slow for many people.")
+def report(
+    path: Path, out: Path, environment: str | None, forms: tuple[str, ...], docs: Path | None, judged: bool
+) -> None:
+    """Report who has access to what, and why.
+
+    PATH is a folder or a file; without it, the folder config. Writes access.md for people, access.json for tools and
+    access.csv for reviews, into the folder report. An old report stays as it was until the new one is whole. Exits
+    with 1 if the configuration has errors, or if the folder cannot be written.
+    """
+    from dutybound.report import docs as pages
+    from dutybound.report.formats import written
+    from dutybound.report.history import History, NoHistory
+    from dutybound.report.publish import publish
+
+    if docs is not None and (forms or judged):
+        raise click.UsageError("--docs writes pages of its own: it takes no --format and no --compliance")
+    if docs is not None and any(docs.glob("*.y*ml")):
+        raise click.UsageError(f"{docs} holds a configuration; write PATH before --docs, and a folder as --docs=DIR")
+    found = _facts(path, environment, History() if docs is None else NoHistory(), judged)
+    folder = out if docs is None else docs
+    try:
+        if docs is None:
+            files = written(found, forms)
+            publish(out, files)
+            click.echo("\n".join(str(out / name) for name in files))
+        else:
+            click.echo(f"{docs}: {pages.write(found, docs)} pages")
+    except pages.NotOurs as error:
+        click.echo(
+            f"dutybound: {error} is there, and 'report --docs' did not write it: choose another folder", err=True
+        )
+        raise SystemExit(FINDINGS) from None
+    except OSError as error:
+        click.echo(f"dutybound: {folder} cannot be written: {(error.strerror or str(error)).lower()}", err=True)
+        raise SystemExit(FINDINGS) from None
+
+
+def _facts(path: Path, environment: str | None, history: History, judged: bool = False) -> Facts:
+    """What a report of a configuration shows; one with errors ends the command with what is wrong."""
+    from dutybound import diagnostic
+    from dutybound.compiler import compile_for, compile_reading, read_path
+    from dutybound.report.controls import controls
+    from dutybound.report.gather import facts
+    from dutybound.report.history import commit_of
+
+    reading, day = read_path(path), today()
+    made = (
+        compile_reading(reading, day) if environment is None else {environment: compile_for(reading, environment, day)}
+    )
+    found = diagnostic.in_order(d for one in made.values() for d in one.diagnostics)
+    if found:
+        click.echo(diagnostic.render_all(found, paint=_colour(sys.stderr)), err=True)
+    baselines = {name: one.value for name, one in made.items() if one.value is not None and not one.failed}
+    if reading.value is None or len(baselines) < len(made):
+        raise SystemExit(FINDINGS)
+    findings = {name: one.diagnostics for name, one in made.items()}
+    benchmarks = tuple(controls(baselines)) if judged else ()
+    commit = commit_of(path)
+    return facts(reading.value, baselines, findings, history, path.as_posix(), day.isoformat(), commit, benchmarks)
+
+
+def _watch(path: Path, environment: str | None, on: date | None) -> None:
     """Check, and check again after every save. Ctrl-C ends it with 130, so that nothing after it on the line runs."""
     try:
         from dutybound.watch import saves
@@ -159,7 +249,7 @@ def _watch(path: Path, environment: str | None) -> None:
             if sys.stdout.isatty():
                 click.clear()
             click.echo(f"[{time.strftime('%H:%M:%S')}] checking {path}")
-            _checked(path, environment)
+            _checked(path, environment, on or today())
             click.echo(f"[{time.strftime('%H:%M:%S')}] watching {path}; Ctrl-C ends")
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
@@ -566,7 +656,7 @@ def diff(base: str | None, head: str | None, path: Path, form: str, fail_on: Fai
     """
     from dutybound.changes import review
     from dutybound.compiler import compile_everywhere
-    from dutybound.report.review import Sides, written
+    from dutybound.report.diff import Sides, written
     from dutybound.revisions import NoRevision, versions
 
     try:
@@ -595,6 +685,36 @@ def _put(file: Path, text: str) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise click.ClickException(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--environment", help="The environment of the account at hand, if the configuration names any.")
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    type=click.Choice(["cis-7", "cis-5", "fsbp"]),
+    default=("cis-7", "fsbp"),
+    show_default=True,
+    help="CIS AWS Foundations 7.0.0 or 5.0.0, or AWS Foundational Security Best Practices; again for more.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+def compliance(path: Path, environment: str | None, benchmarks: tuple[Benchmark, ...], form: str) -> None:
+    """List the identity controls of CIS and AWS, each as met, not met or not ours, and where.
+
+    'not ours' is what the configuration of PATH cannot make so, with who has to do what. Exits with 0 if no control is
+    'not met', else with 1.
+    """
+    from dutybound import compliance
+
+    outcomes = compliance.compliance(_baseline(path, environment), dict.fromkeys(benchmarks))
+    if form == "text":
+        click.echo(compliance.text(outcomes, _colour(sys.stdout)))
+    else:
+        click.echo(compliance.markdown(outcomes) if form == "markdown" else compliance.as_json(outcomes))
+    if any(outcome.state == "not met" for outcome in outcomes):
+        raise SystemExit(FINDINGS)
 
 
 def _question(who: str, action: str, resource: str, asked: Mapping[str, Any]) -> Question:

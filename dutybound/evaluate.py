@@ -23,7 +23,7 @@ from dutybound.baseline import Account, Group, Role
 from dutybound.conditions import Keys, Match, Test, Unknown, Values, like, prepare
 from dutybound.managed import managed_policy
 from dutybound.policy import VERSION, Policy, Statement, filled, glob
-from dutybound.principals import Caller, CallerKind, Named, caller, named, spared
+from dutybound.principals import Caller, CallerKind, Named, PerhapsNamed, caller, named, spared
 
 Outcome = Literal["allowed", "denied", "unknown"]
 
@@ -182,6 +182,7 @@ class Judge:
         allows: list[_Prepared] = []
         doubts: list[tuple[_Prepared, str]] = []
         namings: set[Named] = set()
+        perhaps: set[Named] = set()
         for prepared, doubt in self._index.speaking(request.action.lower()).on(request.resource, keys):
             if prepared.level in skipped:
                 continue
@@ -191,6 +192,7 @@ class Judge:
                     naming = self._naming(prepared, who)
             except Unknown as unknown:
                 doubt = unknown
+                naming = unknown.most if isinstance(unknown, PerhapsNamed) else naming
             try:
                 if naming is Named.NOT or not prepared.holds(request.resource, keys):
                     continue
@@ -198,6 +200,8 @@ class Judge:
                 doubt = unknown
             if doubt is not None:
                 doubts.append((prepared, str(doubt)))
+                if prepared.level == _RESOURCE and not prepared.denies:
+                    perhaps.add(naming)
                 continue
             if prepared.denies:
                 denies.append(prepared)
@@ -205,7 +209,7 @@ class Judge:
                 allows.append(prepared)
                 if prepared.level == _RESOURCE:
                     namings.add(naming)
-        return _Found(denies, allows, doubts, namings)
+        return _Found(denies, allows, doubts, namings, perhaps)
 
     def _skipped(self, who: Caller, keys: Keys) -> tuple[int, ...]:
         """The levels that do not apply to a principal.
@@ -238,10 +242,10 @@ class Judge:
         """What follows from the levels that allow a request that nothing denies. It is worked out once."""
         allowing = frozenset([prepared.level for prepared in found.allows])
         doubted = frozenset([prepared.level for prepared, _ in found.doubts if not prepared.denies])
-        key = (standing, allowing, doubted, frozenset(found.named))
+        key = (standing, allowing, doubted, frozenset(found.named), frozenset(found.perhaps))
         verdict = self._verdicts.get(key)
         if verdict is None:
-            answers = self._answers(standing, allowing, doubted, found.named)
+            answers = self._answers(standing, allowing, doubted, found)
             verdict = _Verdict(answers.granted, answers.silent, answers.by_resource_alone)
             if len(self._verdicts) >= _MOST_ACTIONS:
                 self._verdicts.clear()
@@ -249,7 +253,7 @@ class Judge:
         return verdict
 
     def _answers(
-        self, standing: _Standing, allowing: frozenset[int], doubted: frozenset[int], namings: set[Named]
+        self, standing: _Standing, allowing: frozenset[int], doubted: frozenset[int], found: _Found
     ) -> _Answers:
         kind, skipped = standing.kind, standing.skipped
 
@@ -257,7 +261,7 @@ class Judge:
             return _YES if number in allowing else _MAYBE if number in doubted else _NO
 
         def naming(how: Named) -> Yes:
-            return _YES if how in namings else _MAYBE if _RESOURCE in doubted else _NO
+            return _YES if how in found.named else _MAYBE if how in found.perhaps else _NO
 
         session = _YES
         if _SESSION not in skipped:
@@ -315,6 +319,8 @@ class _Found(NamedTuple):
     doubts: list[tuple[_Prepared, str]]
     named: set[Named]
     """How the allowing statements of the resource policy name the caller."""
+    perhaps: set[Named]
+    """How, at most, those name the caller of which it is not known whether they allow."""
 
 
 _Case = Literal["alone", "outside", "root assumes", "same account", "across accounts"]

@@ -209,10 +209,11 @@ def who_can(baseline: Baseline, question: Question) -> tuple[WhoCan, ...]:
     _check(question)
     ground = Ground(baseline, question.account or account_of(question.resource))
     everybody = [ground.case_of(sort, name) for sort, name in ground.everybody]
-    return tuple(_who_can(action, everybody, question) for action in actions)
+    return tuple(who_of(everybody, action, question) for action in actions)
 
 
-def _who_can(action: Action, everybody: Sequence[Case], question: Question) -> WhoCan:
+def who_of(everybody: Sequence[Case], action: Action, question: Question) -> WhoCan:
+    """Who of these can do an action; `who` and `action` of the question are not looked at."""
     alike: dict[tuple[object, ...], list[Case]] = {}
     for case in everybody:
         alike.setdefault(case.decides(action, question.resource), []).append(case)
@@ -505,10 +506,7 @@ class _Explaining:
     def _obstacle(self, statement: Statement) -> Obstacle:
         ways = self.case.ways(statement)
         way = ways[0] if ways else Way("", "role", "its trust policy", statement)
-        duty = statement.origins[0].duty if statement.origins else ""
-        ours: dict[str, Stop] = {"mfa": "mfa", "break_glass": "mfa", "guardrails": "guardrail", "until": "end"}
-        kind: Stop = ours.get(duty, "never" if statement.sid.startswith("Never") else "deny")
-        key = key_of(statement.sid) if kind == "guardrail" else ""
+        kind, key = stop_of(statement)
         return Obstacle(kind, way, key, self._conditions(statement, met=True))
 
     def _notes(self) -> Iterator[str]:
@@ -531,6 +529,14 @@ class _Explaining:
 
 
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
+
+
+def stop_of(statement: Statement) -> tuple[Stop, str]:
+    """What an explicit deny is, and the key of `guardrails` for a guardrail."""
+    duty = statement.origins[0].duty if statement.origins else ""
+    ours: dict[str, Stop] = {"mfa": "mfa", "break_glass": "mfa", "guardrails": "guardrail", "until": "end"}
+    kind: Stop = ours.get(duty, "never" if statement.sid.startswith("Never") else "deny")
+    return kind, key_of(statement.sid) if kind == "guardrail" else ""
 
 
 def _denies(decision: Decision) -> tuple[Statement, ...]:

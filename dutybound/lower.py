@@ -41,7 +41,7 @@ from dutybound.policy import Condition, Origin, Policy, Statement, minified
 from dutybound.quotas import quota
 from dutybound.read import Reading
 from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
-from dutybound.waiver import Held, settled
+from dutybound.waiver import Held
 from dutybound.when import MFA_PRESENT, after_end, before_end
 
 RESOURCES_PER_STACK = quota("resources-per-stack").value
@@ -52,13 +52,15 @@ POLICIES_PER_ROLE = quota("managed-policies-per-role").value
 SHORTEST_SESSION, LONGEST_SESSION = quota("role-session-duration").value, quota("role-session-duration").maximum
 
 
-def lower(reading: Reading, environment: str | None = None, today: date | None = None) -> Checked[Baseline]:
+def lower(
+    reading: Reading, environment: str | None = None, today: date | None = None, held: list[Held] | None = None
+) -> Checked[Baseline]:
     """Decide the baseline of a configuration: the Baseline, or None with every error found on the way.
 
     `environment` is that of the account at hand, for what the configuration says `in:` some; `today` is the day on
-    which what has ended is reported (without one, nothing has).
+    which what has ended is reported (without one, nothing has). What a waiver must accept is added to `held`.
     """
-    work = _Lowering(reading, environment, today)
+    work = _Lowering(reading, environment, today, [] if held is None else held)
     account = work.account()
     found = in_order(work.found)
     if any(d.severity == "error" for d in found):
@@ -82,12 +84,12 @@ def scope_of(configuration: Configuration) -> Scope:
 class _Lowering:
     """One run: the reading, the diagnostics found, and the parts of the account in the order they are decided."""
 
-    def __init__(self, reading: Reading, environment: str | None, today: date | None) -> None:
+    def __init__(self, reading: Reading, environment: str | None, today: date | None, held: list[Held]) -> None:
         self.configuration: Configuration = reading.configuration
         self.duties = reading.duties
         self.environment, self.today = environment, today
         self.found: list[Diagnostic] = []
-        self.held: list[Held] = []
+        self.held = held
         self.scope = scope_of(self.configuration)
         self.prefix = str(self.configuration.organization.name)
         self.region = str(self.configuration.organization.home_region)
@@ -125,7 +127,6 @@ class _Lowering:
         account = self._with_break_glass(account)
         self._check_stack_sizes(account)
         self._check_account_quotas(account)
-        self.found += settled(self.held, self.configuration.waivers, self.today)
         return account
 
     def _here(self) -> dict[Text, RoleEntry]:
@@ -433,15 +434,8 @@ class _Lowering:
 
     def _check_account_quotas(self, account: Account) -> None:
         """What an account holds at most: an error above what AWS raises a quota to, a warning above what is there."""
-        counts = {
-            "groups-per-account": len(account.groups),
-            "oidc-providers-per-account": len(account.identity_providers),
-            "policies-per-account": len(account.policies),
-            "roles-per-account": len(account.roles) + 1,  # that of the alarm
-            "users-per-account": len(account.users),
-        }
         at = self.configuration.organization.span
-        for name, count in counts.items():
+        for name, count in account_counts(account).items():
             limit = quota(name)
             if count > limit.value:
                 final = count > limit.maximum
@@ -464,6 +458,17 @@ class _Lowering:
                 )
                 at = self.configuration.organization.span
                 self.found.append(Diagnostic("too-many-resources", message, at, "declare fewer people and teams"))
+
+
+def account_counts(account: Account) -> dict[str, int]:
+    """How much of each quota of an account its baseline uses, by the name of the quota."""
+    return {
+        "groups-per-account": len(account.groups),
+        "oidc-providers-per-account": len(account.identity_providers),
+        "policies-per-account": len(account.policies),
+        "roles-per-account": len(account.roles) + 1,  # that of the alarm
+        "users-per-account": len(account.users),
+    }
 
 
 def _first(pair: tuple[str, Origin]) -> str:
@@ -510,7 +515,7 @@ def _password_policy(wanted: Passwords | None) -> PasswordPolicy:
     if wanted is None:
         return PasswordPolicy()
     require = None if wanted.require is None else tuple(sorted(set(wanted.require)))
-    return PasswordPolicy(wanted.minimum_length, wanted.remember, wanted.max_age_days, require)
+    return PasswordPolicy(wanted.minimum_length, wanted.remember, wanted.max_age_days, require, wanted.span)
 
 
 def _distinct(statements: Iterable[Statement]) -> list[Statement]:

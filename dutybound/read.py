@@ -636,10 +636,17 @@ def _passed_errors(name: Text, duty: Duty, roles: Mapping[str, Text]) -> Iterato
 
 
 def _waiver_errors(configuration: Configuration, names: Mapping[str, Mapping[str, Text]]) -> Iterator[Diagnostic]:
+    people = {str(m.name): m.name for team in configuration.teams.values() for m in team.members}
+    known_by_kind: dict[str, Mapping[str, Text]] = {
+        "team": names["teams"],
+        "role": names["roles"],
+        "duty": names["duties"],
+        "person": {**people, **names["people"]},
+    }
     for waiver in configuration.waivers:
         kind, _, name = waiver.for_.partition(" ")
-        known = names[f"{kind[:-1]}ies" if kind == "duty" else f"{kind}s"]
-        if name not in known:
+        known = known_by_kind.get(kind, {})
+        if name and name not in known:
             message = f"a waiver is for a {kind} that does not exist: {quoted(name)}"
             near = did_you_mean(name, known)
             yield Diagnostic(f"unknown-{kind}", message, waiver.for_.span, near or "remove it, or correct the name")
@@ -727,12 +734,6 @@ def _people_errors(configuration: Configuration) -> Iterator[Diagnostic]:
             if len(teams_of[fold]) == GROUPS_PER_USER + 1:
                 message = f"{quoted(member.name)} is in more than {GROUPS_PER_USER} teams; IAM allows no more groups"
                 yield Diagnostic("too-many-teams", message, member.name.span, "merge some of the teams")
-    strangers = not teams_of.keys() <= {name.casefold() for name in configuration.people}
-    for name in configuration.people:
-        if name.casefold() not in teams_of and not strangers:  # who is misspelt in a team has an error already
-            message = f"person {quoted(name)} is in no team, and so gets no user"
-            hint = "add a team, or remove the person"
-            yield Diagnostic("person-without-team", message, name.span, hint, severity="warning")
 
 
 def _member_errors(name: Text, team: Text, first: Text, configuration: Configuration) -> Iterator[Diagnostic]:

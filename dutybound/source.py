@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from dutybound.cleartext import cleartext_errors
 from dutybound.diagnostic import Checked, Diagnostic, Source, Span, Text, in_order, quoted
 
 MAX_BYTES = 10_000_000
@@ -189,6 +190,9 @@ def _load_file(path: Path, budget: list[int], name: str) -> Checked[Fields]:
 
 def _parsed(text: str, path: str, budget: list[int]) -> Checked[Fields]:
     source = Source(path, tuple(re.split(r"\r\n|\r|\n", text)))
+    # Where a secret stands nothing else is said, since it would show the lines that hold it.
+    if secrets := tuple(cleartext_errors(source, text)):
+        return Checked(None, secrets)
     found: list[Diagnostic] = []
     try:
         _check_characters(source)

@@ -25,7 +25,7 @@ from dutybound.deployment import FIXED, Consequence, user_steps
 from dutybound.diagnostic import Diagnostic
 from dutybound.evaluate import Request, decide
 from dutybound.remarks import Code, QuotaUse, Remark
-from dutybound.report.review import LARGEST_COMMENT, MARKER, Sides, findings, markdown, phrases, written
+from dutybound.report.diff import LARGEST_COMMENT, MARKER, Sides, findings, markdown, phrases, written
 from tests.conftest import CASES, ROOT
 from tests.test_explain import NOVEMBER
 

@@ -286,6 +286,10 @@ def guarded(account: Account) -> Iterator[Guarded]:
     for stack_name, name in sorted(rules | drill):
         arn = f"arn:aws:events:{region[stack_name]}:{ACCOUNT_ID}:rule/{name}"
         yield Guarded("events", "rule-on-default-event-bus", arn)
+    for place in sorted({region[stack_name] for stack_name, _ in rules}):
+        # What else there is on a bus silences none of its rules.
+        arn = f"arn:aws:events:{place}:{ACCOUNT_ID}:event-bus/default"
+        yield Guarded("events", "event-bus", arn, ("UpdateEventBus",))
     topic = account.alarm.topic
     yield Guarded("sns", "topic", f"arn:aws:sns:{region[topic.stack]}:{ACCOUNT_ID}:{topic.name}")
     # The trail is not ours, so it may have any name.
@@ -318,7 +322,7 @@ def reached(made: Made) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
 def test_nobody_else_changes_break_glass(path: Path) -> None:
-    """Its users, group, policies, role, rules, topic, trail and stacks: administrators alone, and nobody takes it."""
+    """Its users, group, policies, role, rules, bus, topic, trail and stacks: administrators alone; nobody takes it."""
     for made in made_of(path):
         assert any(administers(caller) for caller in everybody(made))
         assert any(not administers(caller) for caller in everybody(made)) or made.name == "personal"
@@ -358,8 +362,11 @@ def with_a_team(action: str) -> Made:
     "action",
     [
         "cloudformation:DeleteStack",
+        "cloudformation:ExecuteChangeSet",
         "cloudtrail:StopLogging",
+        "events:DisableRule",
         "events:RemoveTargets",
+        "events:UpdateEventBus",
         "iam:DeleteGroup",
         "sns:DeleteTopic",
         "sns:Unsubscribe",
