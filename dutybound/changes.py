@@ -312,7 +312,6 @@ def _told(side: Side) -> dict[tuple[Severity, str, str], Diagnostic]:
 
 _Atom = tuple[str, str, Session]
 """An action on a resource pattern, signed in in one way: what is compared of two principals."""
-_Key = tuple[tuple[Because, ...], tuple[Because, ...]]
 
 
 class _Pair:
@@ -530,6 +529,8 @@ class _Pair:
             for d in t.comparison.unknown
         }
         yield from sorted(found, key=lambda u: (u.who, u.actions, u.resource, u.reason))
+        for account in {str(a.id): a for b in (self.old, self.new) for a in b.accounts[1:]}:
+            yield Unknown(f"account {account}", ("*",), "*", "this version reviews one account alone", here)
 
 
 class _Holding:

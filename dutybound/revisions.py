@@ -1,7 +1,7 @@
 """Revisions of a configuration: a git revision read into a folder of its own, without touching the working tree.
 
 Nothing is checked out: the files come from git's object database, so an index, a stash, hooks and submodules are left
-alone. Only what the compiler reads is written, `*.yaml` and `*.yml`. The only module that runs git.
+alone. Only what the compiler reads is written, `*.yaml` and `*.yml`.
 Source: git's manual pages git-ls-tree, git-cat-file, git-rev-parse, git-merge-base (version 2.24 or newer).
 """
 

@@ -18,11 +18,11 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from click.testing import CliRunner, Result
 
 from dutybound.callers import Caller, callers, teams
-from dutybound.changes import AccessChange, Because, Deployed, FailOn, Finding, Review, TrustMoved, Unknown
+from dutybound.changes import AccessChange, Because, Deployed, FailOn, Finding, Review, TrustMoved, Unknown, review
 from dutybound.cli import cli
 from dutybound.compiler import compile_path
 from dutybound.deployment import FIXED, Consequence, user_steps
-from dutybound.diagnostic import Diagnostic
+from dutybound.diagnostic import Checked, Diagnostic
 from dutybound.evaluate import Request, decide
 from dutybound.remarks import Code, QuotaUse, Remark
 from dutybound.report.diff import LARGEST_COMMENT, MARKER, Sides, findings, markdown, phrases, written
@@ -331,16 +331,28 @@ def test_a_side_that_does_not_compile(repository: Path) -> None:
 def test_what_is_unknown_is_said() -> None:
     """It comes first, in every format, and is never taken for no change."""
     doubt = Unknown("team developers", ("s3:GetObject",), "arn:aws:s3:::a/*", "too many conditions", (None,))
-    review = Review((None,), unknown=(doubt,))
-    assert review.result == "unknown"
-    assert [review.exit_code(fail_on) for fail_on in get_args(FailOn)] == [3] * 4
+    unknown = Review((None,), unknown=(doubt,))
+    assert unknown.result == "unknown"
+    assert [unknown.exit_code(fail_on) for fail_on in get_args(FailOn)] == [3] * 4
     for form in ("text", "markdown"):
-        told = written(review, Sides("main", "change"), form)
+        told = written(unknown, Sides("main", "change"), form)
         assert "Access may have changed; 1 unknown" in told
         assert told.index("Could not be compared") < told.index("too many conditions")
-    (found,) = findings(review)
-    assert (found.name, found.severity) == ("access-unknown", "error")
-    assert json.loads(written(review, Sides("main", "change"), "json"))["unknown"][0]["reason"] == "too many conditions"
+    (told_of,) = findings(unknown)
+    assert (told_of.name, told_of.severity) == ("access-unknown", "error")
+    assert (
+        json.loads(written(unknown, Sides("main", "change"), "json"))["unknown"][0]["reason"] == "too many conditions"
+    )
+
+
+def test_more_accounts_are_not_taken_for_none() -> None:
+    """Only one account is reviewed: where there is another, the answer is unknown, not 'no access changes'."""
+    baseline = compile_path(FOLDER / "config").value
+    assert baseline is not None
+    two = replace(baseline, accounts=(baseline.accounts[0], replace(baseline.accounts[0], id="222200002222")))
+    found = review({None: Checked(two)}, {None: Checked(two)})
+    assert isinstance(found, Review)
+    assert (found.result, [u.who for u in found.unknown]) == ("unknown", ["account 222200002222"])
 
 
 # --- revisions and folders ------------------------------------------------------------------------------------------
@@ -535,8 +547,8 @@ def test_nothing_in_a_comment_is_markup() -> None:
         )
         for name in HOSTILE
     )
-    review = Review((None,), gains, remarks=(Remark("People", ("@all <b> ", Code("<b>"))),))
-    comment = markdown(review, Sides("`main`", "<i>@me</i>"))
+    whole = Review((None,), gains, remarks=(Remark("People", ("@all <b> ", Code("<b>"))),))
+    comment = markdown(whole, Sides("`main`", "<i>@me</i>"))
     outside = re.sub(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)", "", comment)
     outside = re.sub(r"</?(details|summary|b)( open)?>|<!-- dutybound diff -->", "", outside)
     assert not re.search(r"(?<!\\)[<>@`~|]", outside), outside
@@ -551,7 +563,7 @@ def test_a_comment_fits_whatever_the_size() -> None:
     entry = AccessChange(
         True, "person", (), "write", ("mfa",), ("s3:PutObject",), ("arn:aws:s3:::" + "é" * 600,), (origin,)
     )
-    review = Review(
+    whole = Review(
         where,
         (
             *(replace(entry, names=(p,), environments=where) for p in people),
@@ -566,7 +578,7 @@ def test_a_comment_fits_whatever_the_size() -> None:
         tuple(Finding(True, Diagnostic("ended", p * 9)) for p in people),
         tuple(Unknown(f"person {p}", ("s3:PutObject",), "*", p * 9, where) for p in people),
     )
-    comment = markdown(review, Sides("main", "change"))
+    comment = markdown(whole, Sides("main", "change"))
     assert LARGEST_COMMENT - 12_000 < len(comment.encode()) <= LARGEST_COMMENT
     more = [
         int(n.replace(",", ""))
