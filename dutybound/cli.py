@@ -167,7 +167,7 @@ def steps(path: Path, environment: str | None) -> None:
     "--format",
     "forms",
     multiple=True,
-    type=click.Choice(["md", "json", "csv"]),
+    type=click.Choice(["md", "html", "json", "csv"]),
     help="Write this one alone; again for more (default: all).",
 )
 @click.option(
@@ -184,9 +184,9 @@ def report(
 ) -> None:
     """Report who has access to what, and why.
 
-    PATH is a folder or a file; without it, the folder config. Writes access.md for people, access.json for tools and
-    access.csv for reviews, into the folder report. An old report stays as it was until the new one is whole. Exits
-    with 1 if the configuration has errors, or if the folder cannot be written.
+    PATH is a folder or a file; without it, the folder config. Writes access.md and access.html for people, access.json
+    for tools and access.csv for reviews, into the folder report. An old report stays as it was until the new one is
+    whole. Exits with 1 if the configuration has errors, or if the folder cannot be written.
     """
     from dutybound.report import docs as pages
     from dutybound.report.formats import written

@@ -387,10 +387,12 @@ def test_without_git_or_a_repository(repository: Path, tmp_path: Path, monkeypat
 
 
 def test_the_command(tmp_path: Path) -> None:
-    """It writes the three files, the chosen ones, and pages; an environment that is not there exits with 1."""
+    """It writes the four files, the chosen ones, and pages; an environment that is not there exits with 1."""
     made = run("report", "--out", str(tmp_path / "r"), "examples/company", SOURCE_DATE_EPOCH="1764028800")
     assert (made.returncode, made.stderr) == (0, "")
-    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["access.csv", "access.json", "access.md"]
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [
+        *("access.csv", "access.html", "access.json", "access.md")
+    ]
     found = from_json((tmp_path / "r" / "access.json").read_text(encoding="utf-8"))
     assert (found.day, found.organization, found.configuration) == ("2025-11-25", "acme", "examples/company")
     one = run("report", "examples/company", "--out", str(tmp_path / "one"), "--environment=production", "--format=csv")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 
 from dutybound.report.facts import Facts, to_json
 from dutybound.report.markdown import access_md
+from dutybound.report.page import render
 from dutybound.report.review import access_csv
 
-FORMATS: Mapping[str, Callable[[Facts], str]] = {"md": access_md, "json": to_json, "csv": access_csv}
+FORMATS: Mapping[str, Callable[[Facts], str]] = {"md": access_md, "html": render, "json": to_json, "csv": access_csv}
 
 
 def written(facts: Facts, forms: Collection[str] = ()) -> dict[str, str]:
