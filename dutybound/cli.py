@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dutybound.baseline import Baseline
     from dutybound.callers import Session
     from dutybound.case import Question
+    from dutybound.changes import FailOn
     from dutybound.compliance import Benchmark
     from dutybound.diagnostic import Diagnostic
     from dutybound.report.facts import Facts
@@ -611,6 +612,79 @@ def list_access(who: str, path: Path, environment: str | None, **asked: Any) -> 
     except WrongQuestion as error:
         raise click.UsageError(str(error)) from None
     click.echo(answers.access_json(found) if asked["form"] == "json" else answers.access_text(found))
+
+
+_OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
+
+
+@cli.command()
+@click.argument("base", required=False)
+@click.argument("head", required=False)
+@click.option(
+    "--config",
+    "path",
+    default="config",
+    show_default=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="Where the configuration is, in a revision and in the working tree.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="How it is written on stdout; markdown is for a comment on a pull request.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["changes", "gains", "escalation", "never"]),
+    default="changes",
+    show_default=True,
+    help="What it exits with 1 for; for what is unknown it exits with 3 anyway.",
+)
+@click.option("--text", type=_OUT, help="Write the text to a file too.")
+@click.option("--markdown", type=_OUT, help="Write the comment to a file too.")
+@click.option("--json", type=_OUT, help="Write the JSON to a file too.")
+@click.option("--sarif", type=_OUT, help="Write the SARIF to a file too.")
+def diff(base: str | None, head: str | None, path: Path, form: str, fail_on: FailOn, **files: Path | None) -> None:
+    """Say in words what a change of the configuration does to access, and what its deployment does.
+
+    BASE and HEAD are git revisions, or folders with a configuration. Without them: where this branch left the default
+    branch, and the working tree. Exits with 0 if nothing changes that --fail-on names, with 1 if something does, with 2
+    if there is no such revision, and with 3 if it is unknown: a side does not compile, or cannot be compared.
+    """
+    from dutybound.changes import review
+    from dutybound.compiler import compile_everywhere
+    from dutybound.report.diff import Sides, written
+    from dutybound.revisions import NoRevision, versions
+
+    try:
+        with versions(base, head, path) as both:
+            day = today()
+            sides = Sides(*(version.name for version in both))
+            if all(version.empty for version in both):
+                raise NoRevision(f"neither side has a configuration at {path}", "say where it is with --config")
+            before, after = ({} if v.empty else compile_everywhere(v.path, day, v.shown) for v in both)
+    except NoRevision as error:
+        raise click.UsageError(f"{error}{f'; {error.hint}' if error.hint else ''}") from None
+    found = review(before, after)
+    for name, file in files.items():
+        if file is not None:
+            _put(file, written(found, sides, name, path.as_posix()) + "\n")
+    click.echo(written(found, sides, form, path.as_posix(), _colour(sys.stdout)))
+    raise SystemExit(found.exit_code(fail_on))
+
+
+def _put(file: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise click.ClickException(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
 @cli.command()

@@ -264,6 +264,33 @@ def _possible(path: Path, named: frozenset[str]) -> bool:
     return named.issuperset(path.actions)
 
 
+class Openings:
+    """The actions of an account's principals that are on the list: each way of the catalogue whose actions all are
+    named by what the principal holds. Whether it leads anywhere is for `escalations` to judge.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._named = _Named(account)
+        self._roles = {role.name: role for role in account.roles}
+        self._sealed = bool(account.secrets)
+
+    def of_groups(self, groups: Iterable[str]) -> frozenset[str]:
+        """Those of somebody in these groups."""
+        return _opening(self._named.of_user(groups), self._sealed)
+
+    def of_role(self, name: str) -> frozenset[str]:
+        """Those of a role."""
+        return _opening(self._named.of(self._roles[name]), self._sealed)
+
+
+@lru_cache(maxsize=4096)
+def _opening(named: frozenset[str], sealed: bool) -> frozenset[str]:
+    # A password is to be read only where one is sealed in a secret.
+    none = {"enrol", "both", "none", *(() if sealed else ("read-password",))}
+    judged = (path for path in paths() if path.way not in none and _possible(path, named))
+    return frozenset(action for path in judged for action in path.actions)
+
+
 # --- facts ----------------------------------------------------------------------------------------------------------
 
 

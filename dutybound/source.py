@@ -99,17 +99,18 @@ class _Refused(Exception):
         self.diagnostic = Diagnostic(name, message, span, hint)
 
 
-def load(path: Path) -> Checked[Fields]:
+def load(path: Path, shown: Path | None = None) -> Checked[Fields]:
     """Read a file, or every `*.yaml` and `*.yml` file below a folder, into one mapping.
 
     Top-level keys merge across files. Diagnostics name whatever cannot be read; the value is None if there is nothing
-    to go on with. Raises nothing for bad input or unreadable files.
+    to go on with. Raises nothing for bad input or unreadable files. `shown` is what places call the path, where that is
+    not how it was reached.
     """
     paths, found = files(path)
     loaded: list[Fields] = []
     budget = [MAX_VALUES]
     for file in paths:
-        one = _load_file(file, budget)
+        one = _load_file(file, budget, (file if shown is None else shown / file.relative_to(path)).as_posix())
         found += one.diagnostics
         if one.value is not None:
             loaded.append(one.value)
@@ -165,8 +166,7 @@ def _no_file(path: Path, error: OSError) -> Diagnostic:
     )
 
 
-def _load_file(path: Path, budget: list[int]) -> Checked[Fields]:
-    name = path.as_posix()
+def _load_file(path: Path, budget: list[int], name: str) -> Checked[Fields]:
     start = Span(Source(name, ()), 1, 1)
     try:
         if path.exists() and not path.is_file():

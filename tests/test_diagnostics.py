@@ -39,6 +39,8 @@ INDEX = FOLDER / "README.md"
 RULES = ROOT / "dutybound" / "data" / "diagnostics.json"
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 ELSEWHERE = {
+    "access-gained": "tests/test_diff.py::test_sarif_puts_gains_beside_their_lines",
+    "access-unknown": "tests/test_diff.py::test_what_is_unknown_is_said",
     "account-quota": "tests/test_compile.py::test_what_an_account_holds",
     "file-too-large": "tests/test_diagnostics.py::test_a_file_too_large",
     "no-configuration": "tests/test_cli.py::test_nothing_to_read",
