@@ -8,7 +8,7 @@ Each stage reports everything it finds; the chain stops only between stages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -21,6 +21,7 @@ from dutybound.diagnostic import Checked, Diagnostic, Span, did_you_mean, in_ord
 from dutybound.guardrails import Result
 from dutybound.lower import lower
 from dutybound.read import Reading, read
+from dutybound.rollout import Deployment, management, stack_sets
 from dutybound.source import Fields
 
 
@@ -55,6 +56,38 @@ def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None
         name: replace(one, diagnostics=tuple(d for d in one.diagnostics if d.name != "unused-waiver" or d in idle))
         for name, one in made.items()
     }
+
+
+def compile_deployment(path: Path, environment: str | None = None, today: date | None = None) -> Checked[Deployment]:
+    """Compile a configuration for all that a deployment touches: with `accounts` every destination, unless one is
+    chosen, and otherwise the account at hand.
+    """
+    reading = _read(source.load(path))
+    if reading.failed or reading.value is None:
+        return Checked(None, reading.diagnostics)
+    configuration = reading.value.configuration
+    every = destinations(configuration)
+    if environment is not None or not configuration.accounts:
+        one = _chosen(reading, environment, today)
+        if one.value is None:
+            return Checked(None, one.diagnostics)
+        where = next(d for d in every if environment in (None, d.name))
+        made = {where: one}
+    else:
+        made = {d: _compiled(reading, d, today) for d in every}
+    found = list(_told_once(made.values()))
+    baselines = tuple((d, checked.value) for d, checked in made.items() if checked.value is not None)
+    sets = stack_sets(configuration, baselines, found)
+    checked = Checked(Deployment(baselines, sets, management(configuration)), in_order(found))
+    return replace(checked, value=None) if checked.failed else checked
+
+
+def _told_once(made: Iterable[Checked[Baseline]]) -> Iterator[Diagnostic]:
+    """What is wrong in several destinations is wrong once; a waiver is idle if it is in all of them."""
+    every = list(made)
+    idle = set.intersection(*({d for d in one.diagnostics if d.name == "unused-waiver"} for one in every))
+    told = dict.fromkeys(d for one in every for d in one.diagnostics)
+    return (d for d in told if d.name != "unused-waiver" or d in idle)
 
 
 def promises(path: Path, environment: str | None = None, today: date | None = None) -> dict[str | None, list[Result]]:
