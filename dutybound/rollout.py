@@ -109,7 +109,7 @@ def _reach(
     """
     organization = configuration.organization
     units = sorted({target.unit for target in destination.targets if target.unit is not None})
-    others = {target.unit for d in every if d is not destination for target in d.targets}
+    others = {target.unit for d in every if d != destination for target in d.targets}
     mixed = any(unit == other or (other or "").startswith(f"{unit}/") for unit in units for other in others)
     in_root = any(target.unit is None for target in destination.targets)
     ids = [_unit_id(configuration, destination, unit, found) for unit in units]

@@ -38,9 +38,11 @@ class StackSets(cdk.Stack):
         )
         self.folder, self.baseline = folder, baseline
         found = templates(baseline)
-        made = {one.template: self._stack_set(one, found.texts[one.template]) for one in sets}
+        # A template without resources is none; without its stack set, CloudFormation removes what was there.
+        made = {s.template: self._stack_set(s, found.texts[s.template]) for s in sets if s.template in found.texts}
         for template, needed in found.after:
-            made[template].add_dependency(made[needed])
+            if template in made and needed in made:
+                made[template].add_resource_dependency(made[needed])
 
     def _stack_set(self, wanted: StackSet, template: str) -> cdk.CfnStackSet:
         body: str | None = template
@@ -87,7 +89,7 @@ class Templates:
     """The finished templates of a baseline, and which stack has to stand before which."""
 
     def __init__(self, texts: Mapping[StackName, str], after: Sequence[tuple[StackName, StackName]]) -> None:
-        """Each stack's template as minified JSON, and pairs of a stack with one that comes before it."""
+        """The template of each stack with resources as minified JSON; pairs of a stack with one that comes before it."""
         self.texts, self.after = texts, after
 
 
@@ -97,7 +99,8 @@ def templates(baseline: Baseline) -> Templates:
         app = cdk.App(outdir=out, analytics_reporting=False)
         built = [BaselineStacks(app, baseline, account) for account in baseline.accounts]
         assembly = app.synth()
-        texts = {s.stack_name: json.dumps(s.template, separators=(",", ":"), sort_keys=True) for s in assembly.stacks}
+        full = [stack for stack in assembly.stacks if stack.template.get("Resources")]
+        texts = {s.stack_name: json.dumps(s.template, separators=(",", ":"), sort_keys=True) for s in full}
     stacks = [stack for one in built for stack in one.stacks.values()]
     after = [(s.stack_name, d.stack_name) for s in stacks for d in s.dependencies]
     return Templates(texts, sorted(after))
