@@ -89,7 +89,7 @@ class Templates:
     """The finished templates of a baseline, and which stack has to stand before which."""
 
     def __init__(self, texts: Mapping[StackName, str], after: Sequence[tuple[StackName, StackName]]) -> None:
-        """The template of each stack with resources as minified JSON; pairs of a stack with one that comes before it."""
+        """The minified template of each stack with resources; pairs of a stack with one that comes before it."""
         self.texts, self.after = texts, after
 
 
