@@ -77,7 +77,7 @@ def compile_deployment(path: Path, environment: str | None = None, today: date |
         made = {d: _compiled(reading, d, today) for d in every}
     found = list(_told_once(made.values()))
     baselines = tuple((d, checked.value) for d, checked in made.items() if checked.value is not None)
-    sets = stack_sets(configuration, baselines, found)
+    sets = stack_sets(configuration, baselines)
     checked = Checked(Deployment(baselines, sets, management(configuration)), in_order(found))
     return replace(checked, value=None) if checked.failed else checked
 

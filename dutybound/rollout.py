@@ -7,13 +7,13 @@ of accounts, and CloudFormation deploys it. Sources: CloudFormation User Guide, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dutybound.accounts import Destination, destinations
 from dutybound.baseline import Baseline, Stack, StackSet, Target, logical_id
 from dutybound.config import Configuration, Rollout
-from dutybound.diagnostic import Diagnostic, Text, quoted
+from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 
 MOST_BY_STACKS = 20
 """Accounts with one content that get stacks of their own, where the configuration does not say how."""
@@ -46,23 +46,37 @@ def by_stack_sets(configuration: Configuration, destination: Destination) -> boo
     return len(destination.targets) > MOST_BY_STACKS if wanted is None else wanted.by == "stack-sets"
 
 
-def stack_sets(
-    configuration: Configuration, baselines: Iterable[tuple[Destination, Baseline]], found: list[Diagnostic]
-) -> tuple[StackSet, ...]:
-    """The stack sets of a configuration, sorted by name. Errors are added to `found`."""
+def check(configuration: Configuration) -> Iterator[Diagnostic]:
+    """What stack sets need of a configuration and do not get."""
+    sets = [d for d in destinations(configuration) if by_stack_sets(configuration, d)]
+    organization = configuration.organization
+    if sets and organization.management is None:
+        message = "stack sets stand in the account that manages the organization, and none is named"
+        hint = "name it in 'organization.management', or write 'rollout: stacks'"
+        yield Diagnostic("no-management-account", message, organization.span, hint)
+    for target in (target for destination in sets for target in destination.targets):
+        unit = configuration.accounts[Text(target.name)].unit
+        if unit is not None and unit not in organization.units:
+            message = (
+                f"stack sets go to the unit {quoted(unit)} of account {quoted(target.name)}, whose id is not given"
+            )
+            hint = "put it into 'organization.units'; 'aws organizations list-organizational-units-for-parent' shows it"
+            yield Diagnostic("unknown-unit", message, unit.span, did_you_mean(unit, organization.units) or hint)
+        elif unit is None and organization.root is None:
+            message = f"stack sets go to the account {quoted(target.name)}, which is in no unit"
+            yield Diagnostic("unknown-unit", message, organization.span, "give it a unit, or give 'organization.root'")
+
+
+def stack_sets(configuration: Configuration, baselines: Iterable[tuple[Destination, Baseline]]) -> tuple[StackSet, ...]:
+    """The stack sets of a configuration that `check` finds nothing in, sorted by destination and name."""
     wanted = configuration.rollout or Rollout(by="stack-sets")
     every = destinations(configuration)
     made: list[StackSet] = []
     for destination, baseline in baselines:
-        if not by_stack_sets(configuration, destination):
-            continue
-        units, accounts = _reach(configuration, destination, every, found)
-        stacks = (stack for account in baseline.accounts for stack in account.stacks)
-        made += [_made(destination, baseline, stack, units, accounts, wanted) for stack in stacks]
-    if made and configuration.organization.management is None:
-        message = "stack sets stand in the account that manages the organization, and none is named"
-        hint = "name it in 'organization.management', or write 'rollout: stacks'"
-        found.append(Diagnostic("no-management-account", message, configuration.organization.span, hint))
+        if by_stack_sets(configuration, destination):
+            units, accounts = _reach(configuration, destination, every)
+            stacks = (stack for account in baseline.accounts for stack in account.stacks)
+            made += [_made(destination, baseline, stack, units, accounts, wanted) for stack in stacks]
     return tuple(sorted(made, key=lambda s: (s.destination, s.name)))
 
 
@@ -100,40 +114,21 @@ def _made(
 
 
 def _reach(
-    configuration: Configuration, destination: Destination, every: Iterable[Destination], found: list[Diagnostic]
+    configuration: Configuration, destination: Destination, every: Iterable[Destination]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The units that the stack sets of a destination are for, and the accounts in them, if not all.
+    """The ids of the units that the stack sets of a destination are for, and the accounts in them, if not all.
 
     A unit is taken whole if every account that the configuration has in it, or below it, gets the same: then one that
     is added to it later is covered too.
     """
     organization = configuration.organization
-    units = sorted({target.unit for target in destination.targets if target.unit is not None})
+    units = {target.unit for target in destination.targets}
     others = {target.unit for d in every if d != destination for target in d.targets}
-    mixed = any(unit == other or (other or "").startswith(f"{unit}/") for unit in units for other in others)
-    in_root = any(target.unit is None for target in destination.targets)
-    ids = [_unit_id(configuration, destination, unit, found) for unit in units]
-    if in_root:
-        if organization.root is None:
-            message = f"{quoted(_first_in_root(destination))} is in no unit, and the id of the root is not given"
-            hint = "give the account a unit, or 'organization.root'"
-            found.append(Diagnostic("unknown-unit", message, organization.span, hint))
-        ids.append(str(organization.root))
-    accounts = tuple(sorted(t.id for t in destination.targets)) if mixed or in_root else ()
-    return tuple(sorted(set(filter(None, ids)))), accounts
+    whole = None not in units and not any(_within(other, str(unit)) for unit in units for other in others)
+    ids = {str(organization.units[Text(unit)] if unit is not None else organization.root) for unit in units}
+    accounts = () if whole else tuple(sorted(t.id for t in destination.targets))
+    return tuple(sorted(ids)), accounts
 
 
-def _unit_id(configuration: Configuration, destination: Destination, unit: str, found: list[Diagnostic]) -> str:
-    known: Mapping[Text, Text] = configuration.organization.units
-    if unit in known:
-        return str(known[Text(unit)])
-    name = next(t.name for t in destination.targets if t.unit == unit)
-    at = configuration.accounts[Text(name)].unit
-    message = f"the id of the unit {quoted(unit)} is not known, and stack sets need it"
-    hint = "put it into 'organization.units'; 'aws organizations list-organizational-units-for-parent' shows it"
-    found.append(Diagnostic("unknown-unit", message, at.span if at else None, hint))
-    return ""
-
-
-def _first_in_root(destination: Destination) -> str:
-    return next(target.name for target in destination.targets if target.unit is None)
+def _within(unit: str | None, of: str) -> bool:
+    return unit is not None and f"{unit}/".startswith(f"{of}/")

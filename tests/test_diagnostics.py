@@ -28,7 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dutybound import catalog
-from dutybound.compiler import compile_path, compile_text
+from dutybound.compiler import compile_deployment, compile_path, compile_text
 from dutybound.diagnostic import Diagnostic, did_you_mean, render_all
 from dutybound.read import library
 from tests.conftest import CASES, ROOT
@@ -183,7 +183,8 @@ def compiled(block: tuple[str, str], folder: Path) -> tuple[Diagnostic, ...]:
     else:
         whole = kind == "yaml whole" or re.search(r"^version:", text, re.MULTILINE)
         file.write_text(text if whole else BASE + text, encoding="utf-8")
-    checked = compile_path(file, today=TODAY)
+    several = re.search(r"^accounts:", text, re.MULTILINE)
+    checked = compile_deployment(file, today=TODAY) if several else compile_path(file, today=TODAY)
     assert checked.failed == any(d.severity == "error" for d in checked.diagnostics)
     return checked.diagnostics
 
