@@ -50,7 +50,8 @@ def destinations(configuration: Configuration) -> tuple[Destination, ...]:
     for name, account in sorted(configuration.accounts.items()):
         standing = _standing(configuration, str(name))
         environment = str(account.environment) if account.environment else None
-        alone = standing == "hub" or name in named or environment is None
+        special = name in (configuration.organization.hub, configuration.organization.management)
+        alone = special or name in named or environment is None
         grouped.setdefault((standing, environment, str(name) if alone else None), []).append(
             _target(str(name), account)
         )

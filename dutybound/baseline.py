@@ -257,6 +257,26 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class StackSet:
+    """A service-managed CloudFormation stack set: one template that CloudFormation itself takes to many accounts.
+
+    `template` is the stack of the destination's account that it is made of. It goes to `accounts` within `units`, or to
+    whatever account is in `units`, now or later, where `accounts` are none. `at_once` and `failures` are percent.
+    """
+
+    logical_id: str
+    name: str
+    destination: str
+    template: StackName
+    region: str
+    units: tuple[str, ...]
+    accounts: tuple[str, ...]
+    retained: bool
+    at_once: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """The whole of it: accounts, and the tags that everything taggable carries."""
 

@@ -22,6 +22,7 @@ from dutybound.diagnostic import Checked, Diagnostic, Span, did_you_mean, in_ord
 from dutybound.guardrails import Result
 from dutybound.lower import lower
 from dutybound.read import Reading, read
+from dutybound.rollout import Deployment, management, stack_sets
 from dutybound.source import Fields
 from dutybound.waiver import Held, Settled, settled, waiver_errors
 
@@ -81,6 +82,36 @@ def compile_for(reading: Checked[Reading], environment: str | None, today: date 
     if isinstance(chosen, Diagnostic):
         return Checked(None, in_order((*reading.diagnostics, chosen)))
     return _Run(reading.value, today).compiled(reading, chosen)
+
+
+def compile_deployment(path: Path, environment: str | None = None, today: date | None = None) -> Checked[Deployment]:
+    """Compile a configuration for all that a deployment touches: with `accounts` every destination, unless one is
+    chosen, and otherwise the account at hand.
+    """
+    reading = read_path(path)
+    if reading.failed or reading.value is None:
+        return Checked(None, reading.diagnostics)
+    configuration = reading.value.configuration
+    every = destinations(configuration)
+    if environment is not None or not configuration.accounts:
+        chosen = _chosen(configuration, environment)
+        if isinstance(chosen, Diagnostic):
+            return Checked(None, in_order((*reading.diagnostics, chosen)))
+        every = (chosen,)
+    run = _Run(reading.value, today)
+    made = {d: run.compiled(reading, d) for d in every}
+    baselines = tuple((d, checked.value) for d, checked in made.items() if checked.value is not None)
+    deployment = Deployment(baselines, stack_sets(configuration, baselines), management(configuration))
+    checked = Checked(deployment, in_order(_told_once(made.values())))
+    return replace(checked, value=None) if checked.failed else checked
+
+
+def _told_once(made: Iterable[Checked[Baseline]]) -> Iterator[Diagnostic]:
+    """What is wrong in several destinations is wrong once; a waiver is idle if it is in all of them."""
+    every = list(made)
+    idle = _idle(every)
+    told = dict.fromkeys(d for one in every for d in one.diagnostics)
+    return (d for d in told if d.name != "unused-waiver" or d in idle)
 
 
 def promises(path: Path, environment: str | None = None, today: date | None = None) -> dict[str | None, list[Result]]:

@@ -1396,6 +1396,29 @@ class Guardrails(Model):
     )
 
 
+class Rollout(Model):
+    """How member accounts get their stacks: each from the CDK command line, or all from CloudFormation StackSets."""
+
+    by: Literal["stacks", "stack-sets"] = Field(
+        description="default: stack-sets as soon as more than 20 accounts get the same", examples=["stack-sets"]
+    )
+    at_once: Annotated[int, Whole(1, 100, "percent")] = Field(
+        10, description="stack-sets: how many of the accounts change at a time, in percent"
+    )
+    failures: Annotated[int, Whole(0, 100, "percent")] = Field(
+        0, description="stack-sets: how many of the accounts may fail before no more are changed, in percent"
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_name(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return _from_short(cls, value, handler, {"by": value} if isinstance(value, str) else value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_short(handler.resolve_ref_schema(handler(schema)), "by")
+
+
 def _whole(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int):
         raise PydanticCustomError("invalid-value", "it is not 1")
@@ -1410,9 +1433,7 @@ class Configuration(Model):
     accounts: dict[Name, Account] = Field(
         default_factory=dict, description="AWS accounts by name; without, whatever account it is deployed to"
     )
-    rollout: Literal["stacks", "stack-sets"] | None = Field(
-        None, description="How it gets into many accounts (default: stack-sets above 20 accounts with one content)"
-    )
+    rollout: Rollout | None = Field(None, description="How it gets into many accounts")
     people: dict[UserName, Person] = Field(
         default_factory=dict, description="People by IAM user name; when given, every member is one of them"
     )

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
-from dutybound import accounts, source
+from dutybound import accounts, rollout, source
 from dutybound.config import (
     GRANT_KINDS,
     PLACEHOLDERS,
@@ -650,7 +650,8 @@ def _name_errors(configuration: Configuration) -> Iterator[Diagnostic]:
     yield from _same_but_for_case("team", groups)
     yield from _same_but_for_case("role", [*configuration.roles, *map(Text, RESERVED_ROLES)])
     yield from _same_but_for_case("duty", list(configuration.duties))
-    yield from accounts.check(configuration)
+    wrong = list(accounts.check(configuration))
+    yield from wrong or rollout.check(configuration)
     yield from _team_role_errors(configuration)
     yield from _people_errors(configuration)
     yield from _tag_errors(configuration)
