@@ -29,9 +29,12 @@ from dutybound.nearest import is_duty
 from dutybound.policy import Origin, Statement
 from dutybound.read import library_duty
 from dutybound.remarks import Code, Environment, QuotaUse, Remark, quota_uses, remarks, renamed, teams_of
+from dutybound.template import Gap, Reading
 
 Side = Mapping[Environment, Checked[Baseline]]
 """One side: what `compile_everywhere` made of it. Empty where there is no configuration."""
+Templates = Mapping[str | None, Checked[Reading]]
+"""What `template.read` made of one side, by account."""
 Risk = Literal["escalation", "permissions", "data read", "write", "tagging", "read", "list"]
 RISKS: tuple[Risk, ...] = ("escalation", "permissions", "data read", "write", "tagging", "read", "list")
 """From the gravest. `escalation` is an action of a way to become an administrator all of whose actions are held;
@@ -227,6 +230,32 @@ def review(old: Side, new: Side) -> Review | Broken:
         tuple(_merged(u for p in parts for u in p.unknown)),
         max((p.in_place for p in parts), default=0),
     )
+
+
+def review_templates(old: Templates, new: Templates) -> Review | Broken:
+    """Compare CloudFormation templates, by account: what `template.read` made of them.
+
+    What the templates do not tell is unknown where it is not written the same on both sides.
+    """
+    found = review(_baselines(old), _baselines(new))
+    if isinstance(found, Broken):
+        return found
+    before, after = _gaps(old), _gaps(new)
+    known = {gap.written for _, gap in before} & {gap.written for _, gap in after}
+    odd = {
+        Unknown(gap.place, (), "*", f"{gap.what} is not the same on both sides", () if account is None else (account,))
+        for account, gap in before | after
+        if gap.written not in known
+    }
+    return replace(found, unknown=(*found.unknown, *sorted(odd, key=lambda u: (u.who, u.reason))))
+
+
+def _baselines(side: Templates) -> Side:
+    return {a: Checked(c.value.baseline if c.value else None, c.diagnostics) for a, c in side.items()}
+
+
+def _gaps(side: Templates) -> set[tuple[str | None, Gap]]:
+    return {(account, gap) for account, checked in side.items() if checked.value for gap in checked.value.gaps}
 
 
 def _graver(deployed: Deployed) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from dutybound.baseline import Baseline
     from dutybound.callers import Session
     from dutybound.case import Question
-    from dutybound.changes import FailOn
+    from dutybound.changes import Broken, FailOn, Review
     from dutybound.compliance import Benchmark
     from dutybound.diagnostic import Diagnostic
     from dutybound.report.facts import Facts
     from dutybound.report.history import History
+    from dutybound.report.diff import Sides
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
@@ -643,11 +644,14 @@ _OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
     show_default=True,
     help="What it exits with 1 for; for what is unknown it exits with 3 anyway.",
 )
+@click.option("--template", "templates", is_flag=True, help="BASE and HEAD are templates, or folders of them.")
 @click.option("--text", type=_OUT, help="Write the text to a file too.")
 @click.option("--markdown", type=_OUT, help="Write the comment to a file too.")
 @click.option("--json", type=_OUT, help="Write the JSON to a file too.")
 @click.option("--sarif", type=_OUT, help="Write the SARIF to a file too.")
-def diff(base: str | None, head: str | None, path: Path, form: str, fail_on: FailOn, **files: Path | None) -> None:
+def diff(
+    base: str | None, head: str | None, path: Path, form: str, fail_on: FailOn, templates: bool, **files: Path | None
+) -> None:
     """Say in words what a change of the configuration does to access, and what its deployment does.
 
     BASE and HEAD are git revisions, or folders with a configuration. Without them: where this branch left the default
@@ -656,9 +660,12 @@ def diff(base: str | None, head: str | None, path: Path, form: str, fail_on: Fai
     """
     from dutybound.changes import review
     from dutybound.compiler import compile_everywhere
-    from dutybound.report.diff import Sides, written
+    from dutybound.report.diff import Sides
     from dutybound.revisions import NoRevision, versions
 
+    if templates:
+        found, sides = _of_templates(base, head)
+        _review(found, sides, form, fail_on, path, files)
     try:
         with versions(base, head, path) as both:
             day = today()
@@ -668,7 +675,27 @@ def diff(base: str | None, head: str | None, path: Path, form: str, fail_on: Fai
             before, after = ({} if v.empty else compile_everywhere(v.path, day, v.shown) for v in both)
     except NoRevision as error:
         raise click.UsageError(f"{error}{f'; {error.hint}' if error.hint else ''}") from None
-    found = review(before, after)
+    _review(review(before, after), sides, form, fail_on, path, files)
+
+
+def _of_templates(base: str | None, head: str | None) -> tuple[Review | Broken, Sides]:
+    from dutybound.changes import review_templates
+    from dutybound.report.diff import Sides
+    from dutybound.template import read
+
+    if base is None or head is None:
+        raise click.UsageError(
+            "--template compares two: give BASE and HEAD, a template each or a folder such as cdk.out"
+        )
+    return review_templates(read(Path(base)), read(Path(head))), Sides(base, head)
+
+
+def _review(
+    found: Review | Broken, sides: Sides, form: str, fail_on: FailOn, path: Path, files: Mapping[str, Path | None]
+) -> NoReturn:
+    """Write a review wherever it is wanted, and end with its exit code."""
+    from dutybound.report.diff import written
+
     for name, file in files.items():
         if file is not None:
             _put(file, written(found, sides, name, path.as_posix()) + "\n")

@@ -7,6 +7,7 @@ one, so depth and aliases are bounded before anything is built.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -473,3 +474,46 @@ def _join(there: Fields, more: Fields, found: list[Diagnostic]) -> None:
             first = there.key(name)
             where = f"it is declared first at {first.span.place}" if first is not None and first.span else ""
             found.append(Diagnostic("duplicate-name", f"{quoted(name)} is declared twice", name.span, where))
+
+
+def template(text: str) -> object:
+    """The plain values of a CloudFormation template, JSON or YAML with its short forms (`!Sub`). Raises ValueError.
+
+    YAML is read as CloudFormation does, by version 1.1 of it; only a date stays text. Source: CloudFormation Template
+    Reference, "Intrinsic functions": `!GetAtt a.b` is `Fn::GetAtt: [a, b]`, `!X` is `Fn::X` for all but Ref and
+    Condition.
+    """
+    if text.lstrip().startswith("{"):
+        return json.loads(text)
+    try:
+        return yaml.load(text, Loader=_Templates)  # noqa: S506 - a SafeLoader with CloudFormation's tags
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f"line {mark.line + 1}: " if mark is not None else ""
+        raise ValueError(f"{at}{getattr(error, 'problem', None) or 'it is no YAML'}") from None
+
+
+class _Templates(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms."""
+
+
+_Templates.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:timestamp"]
+    for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _short_form(loader: _Templates, name: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    if name == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
+
+
+yaml.add_multi_constructor("!", _short_form, Loader=_Templates)
