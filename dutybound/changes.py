@@ -235,7 +235,8 @@ def review(old: Side, new: Side) -> Review | Broken:
 def review_templates(old: Templates, new: Templates) -> Review | Broken:
     """Compare CloudFormation templates, by account: what `template.read` made of them.
 
-    What the templates do not tell is unknown where it is not written the same on both sides.
+    What the templates do not tell is unknown where it is not written the same on both sides. Of what a deployment does,
+    that to named resources is told.
     """
     found = review(_baselines(old), _baselines(new))
     if isinstance(found, Broken):
@@ -243,11 +244,16 @@ def review_templates(old: Templates, new: Templates) -> Review | Broken:
     before, after = _gaps(old), _gaps(new)
     known = {gap.written for _, gap in before} & {gap.written for _, gap in after}
     odd = {
-        Unknown(gap.place, (), "*", f"{gap.what} is not the same on both sides", () if account is None else (account,))
+        Unknown(gap.place, (), "", f"{gap.what} is not the same on both sides", () if account is None else (account,))
         for account, gap in before | after
         if gap.written not in known
     }
-    return replace(found, unknown=(*found.unknown, *sorted(odd, key=lambda u: (u.who, u.reason))))
+    named = {name for side in (old, new) for checked in side.values() if checked.value for name in checked.value.named}
+    return replace(
+        found,
+        unknown=(*found.unknown, *sorted(odd, key=lambda u: (u.who, u.reason))),
+        deployment=tuple(d for d in found.deployment if d.consequence.name in named),
+    )
 
 
 def _baselines(side: Templates) -> Side:

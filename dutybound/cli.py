@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from dutybound.changes import Broken, FailOn, Review
     from dutybound.compliance import Benchmark
     from dutybound.diagnostic import Diagnostic
+    from dutybound.report.diff import Sides
     from dutybound.report.facts import Facts
     from dutybound.report.history import History
-    from dutybound.report.diff import Sides
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""

@@ -48,6 +48,8 @@ ELSEWHERE = {
     "too-many-break-glass-users": "tests/test_alarm.py::test_too_many_users_for_a_pattern",
     "too-many-guardrails": "tests/test_fences.py::test_guardrails_that_fit_nowhere",
     "unknown-environment": "tests/test_diagnostics.py::test_an_unknown_environment",
+    "refused-policy": "tests/test_template.py::test_pairs",
+    "unreadable-template": "tests/test_template.py::test_what_is_no_template_is_said",
     "unreadable-file": "tests/test_cli.py::test_nothing_to_read",
 }
 """Names that no YAML text on a page can show, and the test that covers each."""

@@ -153,6 +153,8 @@ class _Writer:
 
     def unknown(self, one: Unknown) -> Entry:
         """What may have changed, and why nobody knows."""
+        if not one.actions:
+            return Entry("!", (Code(one.who), *self._where(one.environments)), ((one.reason,),), grave=True)
         kind, _, name = one.who.partition(" ")
         words = (f"the {kind} ", Code(name), ": ", *listed(one.actions, _MOST_ACTIONS), " on ", Code(one.resource))
         return Entry("!", (*words, *self._where(one.environments)), ((one.reason,),), grave=True)
