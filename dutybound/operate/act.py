@@ -119,7 +119,8 @@ def _stopped(failed: Failed, step: Step, done: int, left: int) -> str:
     elif isinstance(failed, Refused) and "LIMIT_EXCEEDED" in str(failed):
         hint = f"; {_REASONS['ACCOUNT_LIMIT_EXCEEDED']}"
     calls = "call is" if done == 1 else "calls are"
+    stay = "stays" if done == 1 else "stay"
     return (
-        f"stopped at '{step.what}': {failed}{hint}. {done} {calls} done and stay done, {left} are left: "
+        f"stopped at '{step.what}': {failed}{hint}. {done} {calls} done and {stay} done, {left} are left: "
         "run it again, and it goes on from here"
     )
