@@ -549,7 +549,7 @@ class Contact(Model):
 
     name: ContactText = Field(description="Of the person or the team", examples=["Security team"])
     title: ContactText = Field(description="What they are", examples=["Security"])
-    email: Email = Field(examples=["security@acme.example"])
+    email: Email = Field(description="Where mails of AWS go", examples=["security@acme.example"])
     phone: ContactPhone = Field(description="With the country's code", examples=["+44 20 7946 0000"])
 
 
@@ -608,6 +608,7 @@ class Organization(Model):
 class Account(Model):
     """An AWS account of the organization. One without an id is made by `dutybound bootstrap`."""
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["id"]}, {"required": ["email"]}]})
     id: AccountId | None = Field(None, description="Its 12 digits, in quotes", examples=["222233334444"])
     email: AccountEmail | None = Field(
         None,

@@ -22,7 +22,6 @@ from dutybound.config import (
     TRUST_KINDS,
     AccessRequest,
     AccessTest,
-    Account,
     ActionGrant,
     BreakGlass,
     Budget,
@@ -73,7 +72,6 @@ _ROUNDS = 25
 _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     ((), Configuration),
     (("organization",), Organization),
-    (("accounts", "*"), Account),
     (("break_glass",), BreakGlass),
     (("mfa",), Mfa),
     (("passwords",), Passwords),
