@@ -340,6 +340,18 @@ def test_an_organization_that_is_there(fresh: Emulator, tmp_path: Path) -> None:
     }
 
 
+def test_the_way_in_opens_late(fresh: Emulator, tmp_path: Path) -> None:
+    """The role of a new account cannot be taken at first: it is waited for."""
+    closed, tries = _answer(403, "AccessDenied"), 0
+
+    def late(request: Any, event_name: str = "", **_: Any) -> AWSResponse | None:
+        nonlocal tries
+        tries += event_name.endswith("AssumeRole")
+        return closed(request) if event_name.endswith("AssumeRole") and tries < 5 else None
+
+    assert _apply(_aws(before=late), _configuration(tmp_path))[1] == Plan()
+
+
 def test_what_is_left_to_people(fresh: Emulator, tmp_path: Path) -> None:
     """An account elsewhere, one that has the name already, and one that lets nobody in."""
     organizations = fresh.client("organizations")

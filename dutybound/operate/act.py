@@ -27,6 +27,8 @@ ROUNDS = 6
 """Looks at most: after the first, what needs new accounts; then what AWS is slow to show."""
 WAIT = 10.0
 """Seconds between two looks at what AWS is making."""
+SETTLING = 6
+"""Looks at an account that was just made, until there is a way into it."""
 LONGEST = 90
 """Looks at an account that is being made: AWS says that it takes minutes."""
 _REASONS = {
@@ -51,13 +53,24 @@ def act(
         if round_ > 1:
             aws.sleep(WAIT)
         done = _do(aws, left, done, say)
-        found = look(aws, configuration)
+        found = _settled(aws, configuration, left)
         left = plan(configuration, found)
     if left.steps:
         raise Failed(
             f"AWS took every call, and still shows '{left.steps[0].what}' as it was: wait a minute, and run it again"
         )
     return found, left
+
+
+def _settled(aws: Aws, configuration: Configuration, done: Plan) -> Found:
+    """What is there. The way into an account that was just made opens a moment later."""
+    made = any(step.gives is not None and step.gives.kind == "account" for step in done.steps)
+    for _ in range(SETTLING if made else 0):
+        found = look(aws, configuration)
+        if None not in found.inside.values():
+            return found
+        aws.sleep(WAIT)
+    return look(aws, configuration)
 
 
 def _do(aws: Aws, planned: Plan, done: int, say: Callable[[str], None]) -> int:

@@ -23,7 +23,7 @@ BUSY = frozenset(
     }
 )
 TRIES = 8
-DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AccessDeniedForDependencyException"})
 SESSION = "dutybound-bootstrap"
 _INSTALL = "boto3 is missing: pip install 'dutybound[operate]' (in a clone: pip install -e '.[operate]')"
 
@@ -101,15 +101,17 @@ class Aws:
             asked["NextToken"] = answer["NextToken"]
 
     def enter(self, account: str, role: str) -> None:
-        """Take a role of another account, for calls in it. Raises Refused, or Failed."""
-        if account not in self._keys:
-            answer = self.call("sts", "AssumeRole", {"RoleArn": role, "RoleSessionName": SESSION})
-            keys = answer["Credentials"]
-            self._keys[account] = {
-                "aws_access_key_id": keys["AccessKeyId"],
-                "aws_secret_access_key": keys["SecretAccessKey"],
-                "aws_session_token": keys["SessionToken"],
-            }
+        """Take a role of another account, for calls in it, anew each time: a session lasts an hour.
+
+        Raises Refused, or Failed.
+        """
+        keys = self.call("sts", "AssumeRole", {"RoleArn": role, "RoleSessionName": SESSION})["Credentials"]
+        self._keys[account] = {
+            "aws_access_key_id": keys["AccessKeyId"],
+            "aws_secret_access_key": keys["SecretAccessKey"],
+            "aws_session_token": keys["SessionToken"],
+        }
+        self._clients = {key: client for key, client in self._clients.items() if key[1] != account}
 
     def _once(self, service: str, operation: str, asked: dict[str, Any], account: str | None) -> dict[str, Any]:
         call = f"{service}:{operation}"

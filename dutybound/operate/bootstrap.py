@@ -12,7 +12,7 @@ from typing import Any
 
 from dutybound import compiler
 from dutybound.config import Configuration
-from dutybound.diagnostic import Checked, Diagnostic, Text, in_order
+from dutybound.diagnostic import Checked, Diagnostic, Text, in_order, visible
 from dutybound.operate.cdk_roles import commands
 from dutybound.operate.found import Found
 from dutybound.operate.plan import Later, Note, Plan, Step, cdk_accounts
@@ -57,7 +57,7 @@ def plan_text(planned: Plan, found: Found) -> str:
             lines += ["", heading, *(f"  {note.what}: {note.todo}{_place(note)}" for note in notes)]
     count = len(planned.steps)
     lines += ["", f"{count} call{'s' if count != 1 else ''} to make." if count else "Nothing to do."]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def plan_json(planned: Plan, found: Found) -> str:
