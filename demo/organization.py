@@ -19,7 +19,8 @@ from ministack.services.cloudformation import helpers
 
 from demo import emulator
 
-Answer = tuple[int, Any, Any]
+Answer = Any
+"""Status, headers and body, as ministack takes them."""
 Payload = Mapping[str, Any]
 PAGE = 2
 """Entries of a page, so that everybody who reads only the first one is found out."""
@@ -40,11 +41,11 @@ def _reset() -> None:
 
 
 def _refused(code: str, message: str) -> Answer:
-    return error_response_json(code, message, 400)  # type: ignore[no-any-return]
+    return error_response_json(code, message, 400)
 
 
-def _body(answer: Answer) -> dict[str, Any]:
-    return json.loads(answer[2])  # type: ignore[no-any-return]
+def _body(answer: Answer) -> Any:
+    return json.loads(answer[2])
 
 
 def _create_organization(payload: Payload) -> Answer:
@@ -54,17 +55,17 @@ def _create_organization(payload: Payload) -> Answer:
     organizations._orgs["self"]["FeatureSet"] = payload.get("FeatureSet", "ALL")
     for root in organizations._roots.values():
         root["PolicyTypes"] = []
-    return organizations._json(200, {"Organization": dict(organizations._orgs["self"])})  # type: ignore[no-any-return]
+    return organizations._json(200, {"Organization": dict(organizations._orgs["self"])})
 
 
 def _enable_access(payload: Payload) -> Answer:
     _on["trusted"].add(payload["ServicePrincipal"])
-    return organizations._json(200, {})  # type: ignore[no-any-return]
+    return organizations._json(200, {})
 
 
 def _list_access(_payload: Payload) -> Answer:
     every = [{"ServicePrincipal": service, "DateEnabled": 0} for service in sorted(_on["trusted"])]
-    return organizations._json(200, {"EnabledServicePrincipals": every})  # type: ignore[no-any-return]
+    return organizations._json(200, {"EnabledServicePrincipals": every})
 
 
 def _register(payload: Payload) -> Answer:
@@ -76,27 +77,27 @@ def _register(payload: Payload) -> Answer:
     if f"{service} {id_}" in _on["delegated"]:
         return _refused("AccountAlreadyRegisteredException", "It is registered.")
     _on["delegated"].add(f"{service} {id_}")
-    return organizations._json(200, {})  # type: ignore[no-any-return]
+    return organizations._json(200, {})
 
 
 def _list_delegated(payload: Payload) -> Answer:
     pairs = [pair.split() for pair in sorted(_on["delegated"])]
     every = [{"Id": id_} for service, id_ in pairs if service == payload.get("ServicePrincipal", service)]
-    return organizations._json(200, {"DelegatedAdministrators": every})  # type: ignore[no-any-return]
+    return organizations._json(200, {"DelegatedAdministrators": every})
 
 
 def _create_unit(payload: Payload) -> Answer:
     same = (payload["ParentId"], payload["Name"])
     if any((unit["_ParentId"], unit["Name"]) == same for unit in organizations._ous.values()):
         return _refused("DuplicateOrganizationalUnitException", "An OU with the same name exists.")
-    return organizations._create_organizational_unit(payload)  # type: ignore[no-any-return]
+    return organizations._create_organizational_unit(payload)
 
 
 def _move(payload: Payload) -> Answer:
     there = organizations._accounts.get(payload["AccountId"])
     if there is not None and there["_ParentId"] != payload["SourceParentId"]:
         return _refused("SourceParentNotFoundException", "The account is not there.")
-    return organizations._move_account(payload)  # type: ignore[no-any-return]
+    return organizations._move_account(payload)
 
 
 def _create_account(payload: Payload) -> Answer:
@@ -112,7 +113,7 @@ def _create_account(payload: Payload) -> Answer:
         _coming[status["Id"]] = (LOOKS, made)
         with request_scope(made["Id"], get_region()):
             _way_in(payload["RoleName"], management)
-    return organizations._json(200, {"CreateAccountStatus": status})  # type: ignore[no-any-return]
+    return organizations._json(200, {"CreateAccountStatus": status})
 
 
 def _way_in(role: str, management: str) -> None:
@@ -134,13 +135,13 @@ def _progress(payload: Payload) -> Answer:
             del _coming[request]
             organizations._accounts[made["Id"]] = made
             organizations._create_statuses[request] |= {"State": "SUCCEEDED", "AccountId": made["Id"]}
-    return organizations._describe_create_account_status(payload)  # type: ignore[no-any-return]
+    return organizations._describe_create_account_status(payload)
 
 
 def _list_progress(payload: Payload) -> Answer:
     states = payload.get("States") or ("IN_PROGRESS", "SUCCEEDED", "FAILED")
     every = [status for status in organizations._create_statuses.values() if status["State"] in states]
-    return organizations._json(200, {"CreateAccountStatuses": every})  # type: ignore[no-any-return]
+    return organizations._json(200, {"CreateAccountStatuses": every})
 
 
 def _paged(key: str, list_: Callable[[Payload], Answer]) -> Callable[[Payload], Answer]:
@@ -150,7 +151,7 @@ def _paged(key: str, list_: Callable[[Payload], Answer]) -> Callable[[Payload], 
             return answer
         body, first = _body(answer), int(payload.get("NextToken", 0))
         more = {"NextToken": str(first + PAGE)} if len(body[key]) > first + PAGE else {}
-        return organizations._json(200, {key: body[key][first : first + PAGE], **more})  # type: ignore[no-any-return]
+        return organizations._json(200, {key: body[key][first : first + PAGE], **more})
 
     return one
 
@@ -169,28 +170,28 @@ def _root_features(name: str | None) -> Callable[[Any], Answer]:
 
     def call(_params: Any) -> Answer:
         if "iam.amazonaws.com" not in _on["trusted"]:
-            return iam._error(400, "ServiceAccessNotEnabledException", "No trusted access.")  # type: ignore[no-any-return]
+            return iam._error(400, "ServiceAccessNotEnabledException", "No trusted access.")
         if name is not None:
             _on["root"].add(name)
         members = "".join(f"<member>{feature}</member>" for feature in sorted(_on["root"]))
         inner = f"<EnabledFeatures>{members}</EnabledFeatures>"
-        return iam._xml(200, f"{operation}Response", f"<{operation}Result>{inner}</{operation}Result>")  # type: ignore[no-any-return]
+        return iam._xml(200, f"{operation}Response", f"<{operation}Result>{inner}</{operation}Result>")
 
     return call
 
 
 def _activate(_params: Any) -> Answer:
     if "self" not in organizations._orgs:
-        return helpers._error("InvalidOperationException", "No organization.")  # type: ignore[no-any-return]
+        return helpers._error("InvalidOperationException", "No organization.")
     _on["stack_sets"].add("on")
     _on["trusted"].add("member.org.stacksets.cloudformation.amazonaws.com")
-    return helpers._xml(200, "ActivateOrganizationsAccessResponse", "<ActivateOrganizationsAccessResult/>")  # type: ignore[no-any-return]
+    return helpers._xml(200, "ActivateOrganizationsAccessResponse", "<ActivateOrganizationsAccessResult/>")
 
 
 def _activated(_params: Any) -> Answer:
     status = "ENABLED" if _on["stack_sets"] else "DISABLED"
     inner = f"<DescribeOrganizationsAccessResult><Status>{status}</Status></DescribeOrganizationsAccessResult>"
-    return helpers._xml(200, "DescribeOrganizationsAccessResponse", inner)  # type: ignore[no-any-return]
+    return helpers._xml(200, "DescribeOrganizationsAccessResponse", inner)
 
 
 def _contact(call: Callable[[tuple[str, str], Payload], Answer]) -> Callable[[Payload], Answer]:
@@ -207,13 +208,13 @@ def _contact(call: Callable[[tuple[str, str], Payload], Answer]) -> Callable[[Pa
 
 def _put_contact(whose: tuple[str, str], payload: Payload) -> Answer:
     _contacts[whose] = {key: value for key, value in payload.items() if key != "AccountId"}
-    return account._json(200, {})  # type: ignore[no-any-return]
+    return account._json(200, {})
 
 
 def _get_contact(whose: tuple[str, str], _payload: Payload) -> Answer:
     if whose not in _contacts:
-        return error_response_json("ResourceNotFoundException", "There is none.", 404)  # type: ignore[no-any-return]
-    return account._json(200, {"AlternateContact": _contacts[whose]})  # type: ignore[no-any-return]
+        return error_response_json("ResourceNotFoundException", "There is none.", 404)
+    return account._json(200, {"AlternateContact": _contacts[whose]})
 
 
 _LISTS = {

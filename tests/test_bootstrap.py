@@ -269,16 +269,24 @@ def test_denied_at_every_call(fresh: Emulator, tmp_path: Path) -> None:
     assert len(stopped) > 15
 
 
-@pytest.mark.parametrize("code", ["TooManyRequestsException", "ConcurrentModificationException", "ThrottlingException"])
-def test_busy_is_retried(fresh: Emulator, tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every fourth request is refused once because AWS is busy, and it ends all the same."""
+@pytest.mark.parametrize(
+    ("code", "every"),
+    [("ConcurrentModificationException", 3), ("TooManyRequestsException", 25)],
+)
+def test_busy_is_retried(
+    fresh: Emulator, tmp_path: Path, code: str, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Now and then a request is refused because AWS is busy, and it ends all the same.
+
+    Throttling is rarer here, since botocore really slows down after it.
+    """
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     configuration, busy, asked = _configuration(tmp_path), _answer(400, code), 0
 
     def now_and_then(request: Any, **_: Any) -> AWSResponse | None:
         nonlocal asked
         asked += 1
-        return busy(request) if asked % 4 == 0 else None
+        return busy(request) if asked % every == 0 else None
 
     assert _apply(_aws(before=now_and_then), configuration)[1] == Plan()
 
@@ -663,3 +671,7 @@ def test_a_configuration_that_cannot_be_bootstrapped(tmp_path: Path) -> None:
     assert [d.name for d in read(file).diagnostics] == ["no-management-account"]
     file.write_text(CONFIG.replace("unit: Security", "unti: Security"), encoding="utf-8")
     assert [d.name for d in read(file).diagnostics] == ["unknown-key"]
+    file.write_text(CONFIG.replace("  hub: identity\n", "  people_in: identity-center\n"), encoding="utf-8")
+    assert read(file).diagnostics == ()
+    file.write_text(CONFIG.replace("access-analyzer: identity", "access-analyzer: payer"), encoding="utf-8")
+    assert [d.name for d in read(file).diagnostics] == ["contradiction"]

@@ -21,6 +21,8 @@ CURED = frozenset({"no-account-id", "no-identity-center", "unknown-unit"})
 """Errors of a configuration that say no more than that the organization is not there yet."""
 IDS = "organization-ids.yaml"
 _HEAD = "# Written by `dutybound bootstrap apply --write`, which writes it anew: change nothing here."
+_SHOWN = 300
+"""Characters of a parameter that people are shown."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 /_-]*[A-Za-z0-9]")
 
 
@@ -180,7 +182,7 @@ def _key(path: str) -> str:
 
 def _step(at: int, step: Step) -> list[str]:
     where = f" in account {step.account}" if step.account else ""
-    parameters = json.dumps(_parameters(step), ensure_ascii=False)
+    parameters = json.dumps({k: _shortened(v) for k, v in _parameters(step).items()}, ensure_ascii=False)
     return [
         f"{at}. {step.what}",
         f"   is:    {step.now}",
@@ -188,6 +190,12 @@ def _step(at: int, step: Step) -> list[str]:
         f"   call:  {step.service}:{step.operation}{where} {parameters}",
         f"   why:   {step.why}{_place(step)}",
     ]
+
+
+def _shortened(value: object) -> object:
+    """A policy is for tools to show: `--format json` has all of it."""
+    long = isinstance(value, str) and len(value) > _SHOWN
+    return f"<{len(str(value)):,} characters, in --format json>" if long else value
 
 
 def _place(of: Step | Note) -> str:

@@ -274,7 +274,7 @@ class _Planning:
 
     def _account(self, name: str, account: Account) -> Iterator[Step]:
         known = self.there.accounts if self.there else {}
-        id_ = str(account.id) if account.id is not None else self._id_by_email(name, account)
+        id_ = str(account.id) if account.id is not None else self._id_by_email(account)
         if id_ is None:
             if self._taken(name, account):
                 return
@@ -294,7 +294,7 @@ class _Planning:
             self.ids[name] = id_
             yield from self._moved(name, account, id_, known[id_].parent)
 
-    def _id_by_email(self, name: str, account: Account) -> str | None:
+    def _id_by_email(self, account: Account) -> str | None:
         """The id of an account that is there already: of an earlier run, or made by somebody else."""
         known = self.there.accounts.values() if self.there else ()
         email = str(account.email).casefold()
@@ -357,8 +357,8 @@ class _Planning:
             what = f"administrator of {principal}"
             operation, why = "RegisterDelegatedAdministrator", "so that nobody needs the management account for it"
             others = sorted(other for other_service, other in there if other_service == principal)
-            now = " and ".join(others) or "none"
-            yield Step(what, "organizations", operation, parameters, now, f"{name} too", why, name.span)
+            now, then = " and ".join(others) or "none", f"{name} too" if others else str(name)
+            yield Step(what, "organizations", operation, parameters, now, then, why, name.span)
 
     def _contacts(self) -> Iterator[Step]:
         for kind, contact in contacts(self.configuration).items():
