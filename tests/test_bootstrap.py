@@ -22,8 +22,10 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from click.testing import CliRunner
 
 from demo.server import Emulator, running
+from dutybound.cli import cli
 from dutybound.config import Configuration
 from dutybound.diagnostic import render_all
 from dutybound.evaluate import Request, decide, in_account
@@ -167,14 +169,17 @@ def _answer(status: int, code: str, message: str = "Injected.") -> Callable[...,
         xml = "Action=" in str(request.body)
         text = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
         body = text if xml else json.dumps({"__type": code, "message": message, "Message": message})
-
-        class Raw:
-            def stream(self, **_: Any) -> Iterator[bytes]:
-                yield body.encode()
-
-        return AWSResponse(request.url, status, {"x-amzn-errortype": code}, Raw())
+        return _response(request, status, {"x-amzn-errortype": code}, body)
 
     return answer
+
+
+def _response(request: Any, status: int, headers: dict[str, str], body: str) -> AWSResponse:
+    class Raw:
+        def stream(self, **_: Any) -> Iterator[bytes]:
+            yield body.encode()
+
+    return AWSResponse(request.url, status, headers, Raw())
 
 
 def test_from_nothing_to_all_of_it(fresh: Emulator, tmp_path: Path) -> None:
@@ -402,6 +407,18 @@ def test_nothing_is_planned(
     configuration = _configuration(tmp_path, CONFIG.replace(*change) if change[0] else CONFIG)
     with pytest.raises((Failed, Contradiction), match=re.escape(message)):
         plan(configuration, look(_aws(), configuration))
+
+
+def test_a_member_of_another_organization(fresh: Emulator, tmp_path: Path) -> None:
+    """The account that the configuration takes for the management account is one of somebody else's members."""
+    theirs = {"Id": "o-a1b2c3d4e5", "MasterAccountId": "999999999999", "FeatureSet": "ALL"}
+
+    def member(request: Any, event_name: str = "", **_: Any) -> AWSResponse | None:
+        body = json.dumps({"Organization": theirs})
+        return _response(request, 200, {}, body) if event_name.endswith("DescribeOrganization") else None
+
+    with pytest.raises(Failed, match="is a member of o-a1b2c3d4e5, which 999999999999 manages: name that account"):
+        look(_aws(before=member), _configuration(tmp_path))
 
 
 def test_a_unit_with_another_id(fresh: Emulator, tmp_path: Path) -> None:
@@ -642,6 +659,20 @@ def test_the_command(fresh: Emulator, tmp_path: Path) -> None:
     second = _run("plan", cwd=tmp_path)
     assert (second.returncode, second.stderr) == (0, "")
     assert second.stdout.endswith("\nNothing to do.\n")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("", 130)])
+def test_nothing_is_changed_without_a_yes(
+    fresh: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    """On a terminal the plan is shown, then asked for."""
+    _configuration(tmp_path)
+    monkeypatch.setattr("dutybound.cli._on_a_terminal", lambda: True)
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(cli, ["bootstrap", "apply"], input=answer)
+    assert found.exit_code == code, found.output
+    assert "Make these calls? [y/N]" in found.output
+    assert look(_aws(), _configuration(tmp_path)).organization is None
 
 
 def test_what_goes_wrong_is_one_line(fresh: Emulator, tmp_path: Path) -> None:

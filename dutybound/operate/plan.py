@@ -400,12 +400,13 @@ class _Planning:
     def _inside(self) -> Iterator[Step]:
         named = named_passwords(self.configuration)
         by_cdk = cdk_accounts(self.configuration) if self.wanted.cdk_roles else ()
+        unread: list[str] = []
         for name in inside(self.configuration):
             id_ = self.ids.get(name)
             if id_ is None:
                 continue
             if isinstance(id_, Later) or str(id_) not in self.found.inside:
-                self.after.append(Note(f"account {name} itself", "is looked at as soon as it is there"))
+                unread.append(name)
                 continue
             there = self.found.inside[id_]
             where = None if id_ == self.found.account else id_
@@ -418,6 +419,10 @@ class _Planning:
                 yield from self._passwords(name, where, named, there.passwords)
             if name in by_cdk:
                 yield from self._execution_policy(name, id_, where, there)
+        if unread:
+            what = "password policy" if named else f"policy {NAME}"
+            what = f"password policy and policy {NAME}" if named and by_cdk else what
+            self.after.append(Note(f"{what} of {_listed(unread)}", "is read and set as soon as there is a way in"))
 
     def _execution_policy(self, name: str, id_: str, where: str | None, there: Inside) -> Iterator[Step]:
         wanted = in_account(execution_policy(str(self.wanted.name)), id_, self.found.partition).document()
