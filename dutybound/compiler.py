@@ -114,6 +114,11 @@ def _told_once(made: Iterable[Checked[Baseline]]) -> Iterator[Diagnostic]:
     return (d for d in told if d.name != "unused-waiver" or d in idle)
 
 
+def reading(path: Path) -> Checked[Reading]:
+    """Read a configuration without deciding anything: the stages up to `read`."""
+    return _read(source.load(path))
+
+
 def promises(path: Path, environment: str | None = None, today: date | None = None) -> dict[str | None, list[Result]]:
     """Every test of a configuration and its result, for one destination or for each; none if it does not compile."""
     reading = read_path(path)

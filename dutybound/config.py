@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -247,6 +247,16 @@ UnitId = Annotated[
     Word(r"ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}", 68, "a unit's id is written as in 'ou-ab12-11112222'"),
 ]
 RootId = Annotated[Text, Word(r"r-[0-9a-z]{4,32}", 34, "a root's id is written as in 'r-ab12'")]
+ContactText = Annotated[Text, Word(_PRINTABLE, 50, "it holds a character that cannot be seen, or '${' or '{{'")]
+ContactPhone = Annotated[
+    Text, Word(r"[0-9+() .-]+", 25, "a telephone number is written as in '+44 20 7946 0000'", digits=True)
+]
+"""Account Management Reference, "PutAlternateContact"."""
+AccountEmail = Annotated[
+    Text, Word(rf"[A-Za-z0-9._%+/=-]+@(?:{_LABEL}\.)+[A-Za-z0-9-]{{2,}}", 64, "it is not an e-mail address")
+]
+"""Organizations API Reference, "CreateAccount": 64 characters."""
+RoleName = Annotated[Text, Word(r"[A-Za-z0-9_+=,.@-]+", 64, "a role's name is letters, digits and any of _+=,.@-")]
 InstanceArn = Annotated[
     Text,
     Word(
@@ -537,6 +547,23 @@ class IdentityCenter(Model):
     )
 
 
+class Contact(Model):
+    """Whom AWS tells of something, besides the owner of the account."""
+
+    name: ContactText = Field(description="Of the person or the team", examples=["Security team"])
+    title: ContactText = Field(description="What they are", examples=["Security"])
+    email: Email = Field(description="Where mails of AWS go", examples=["security@acme.example"])
+    phone: ContactPhone = Field(description="With the country's code", examples=["+44 20 7946 0000"])
+
+
+class Contacts(Model):
+    """The alternate contacts of every account."""
+
+    billing: Contact | None = Field(None, description="Told of invoices and payments")
+    operations: Contact | None = Field(None, description="Told of what AWS does to resources")
+    security: Contact | None = Field(None, description="Told of abuse and of leaked keys")
+
+
 class Organization(Model):
     """Who the baseline is for."""
 
@@ -564,12 +591,33 @@ class Organization(Model):
         examples=[{"Workloads/Production": "ou-ab12-11112222"}],
     )
     identity_center: IdentityCenter | None = Field(None, description="With people in Identity Center: its instance")
+    contacts: Contacts | None = Field(None, description="bootstrap: the alternate contacts of every account")
+    delegated: dict[ServicePrincipalName, Name] = Field(
+        default_factory=dict,
+        description="bootstrap: which account administers a service for the organization",
+        examples=[{"access-analyzer": "security"}],
+    )
+    access_role: RoleName = Field(
+        default_factory=lambda: Text("OrganizationAccountAccessRole"),
+        description="bootstrap: the role by which the management account gets into the others "
+        "(default: OrganizationAccountAccessRole)",
+        examples=["AWSControlTowerExecution"],
+    )
+    cdk_roles: Yes | None = Field(
+        None, description="bootstrap: make the policies that keep the roles of `cdk bootstrap` to the baseline"
+    )
 
 
 class Account(Model):
-    """An AWS account of the organization."""
+    """An AWS account of the organization. One without an id is made by `dutybound bootstrap`."""
 
-    id: AccountId = Field(description="Its 12 digits, in quotes", examples=["222233334444"])
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["id"]}, {"required": ["email"]}]})
+    id: AccountId | None = Field(None, description="Its 12 digits, in quotes", examples=["222233334444"])
+    email: AccountEmail | None = Field(
+        None,
+        description="Address of its root user; an account without an id is made with it",
+        examples=["aws+production@acme.example"],
+    )
     environment: Environment | None = Field(
         None, description="What it is for; decides what `in` gives to teams and roles", examples=["production"]
     )
@@ -578,6 +626,13 @@ class Account(Model):
         description="Its organizational unit, by names from the root down (default: the root)",
         examples=["Workloads/Production"],
     )
+
+    @model_validator(mode="after")
+    def _is_there_or_to_come(self) -> Self:
+        if self.id is None and self.email is None:
+            message = "an account has an id, or the email that it is made with"
+            raise PydanticCustomError("missing-key", "{message}", {"message": message})
+        return self
 
 
 class Person(Model):
