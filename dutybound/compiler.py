@@ -8,18 +8,19 @@ Each stage reports everything it finds; the chain stops only between stages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from dutybound import access, escalate, guardrails, source
 from dutybound.accounts import Destination, destinations
-from dutybound.baseline import Baseline
+from dutybound.baseline import Baseline, OrganizationPolicy
 from dutybound.config import Configuration, environments
 from dutybound.diagnostic import Checked, Diagnostic, Span, did_you_mean, in_order, quoted
 from dutybound.guardrails import Result
 from dutybound.lower import lower
+from dutybound.organization import organization_policies
 from dutybound.read import Reading, read
 from dutybound.rollout import Deployment, management, stack_sets
 from dutybound.source import Fields
@@ -49,7 +50,9 @@ def compile_everywhere(path: Path, today: date | None = None) -> dict[str | None
     reading = _read(source.load(path))
     if reading.failed or reading.value is None:
         return {None: Checked(None, reading.diagnostics)}
-    made = {d.name: _compiled(reading, d, today) for d in destinations(reading.value.configuration)}
+    compiled = {d: _compiled(reading, d, today) for d in destinations(reading.value.configuration)}
+    _, wrong = _organization_wide(reading.value.configuration, compiled)
+    made = {d.name: _with(one, wrong) for d, one in compiled.items()}
     # A waiver may be for what only one environment has: it is unused if it is in all of them.
     idle = set.intersection(*({d for d in one.diagnostics if d.name == "unused-waiver"} for one in made.values()))
     return {
@@ -75,11 +78,30 @@ def compile_deployment(path: Path, environment: str | None = None, today: date |
         made = {where: one}
     else:
         made = {d: _compiled(reading, d, today) for d in every}
-    found = list(_told_once(made.values()))
     baselines = tuple((d, checked.value) for d, checked in made.items() if checked.value is not None)
     sets = stack_sets(configuration, baselines)
-    checked = Checked(Deployment(baselines, sets, management(configuration)), in_order(found))
+    # What is for the whole organization is known, and deployed, with the whole.
+    policies, wrong = _organization_wide(configuration, made) if len(made) == len(every) else ((), ())
+    found = in_order((*_told_once(made.values()), *wrong))
+    checked = Checked(Deployment(baselines, sets, management(configuration), policies), found)
     return replace(checked, value=None) if checked.failed else checked
+
+
+def _organization_wide(
+    configuration: Configuration, made: Mapping[Destination, Checked[Baseline]]
+) -> tuple[tuple[OrganizationPolicy, ...], tuple[Diagnostic, ...]]:
+    """The policies of the organization, and what is wrong with them; none while a destination has errors."""
+    baselines = tuple((d, one.value) for d, one in made.items() if one.value is not None)
+    if len(baselines) < len(made):
+        return (), ()
+    found: list[Diagnostic] = []
+    policies = organization_policies(configuration, baselines, stack_sets(configuration, baselines), found)
+    return policies, tuple(found)
+
+
+def _with(checked: Checked[Baseline], wrong: tuple[Diagnostic, ...]) -> Checked[Baseline]:
+    """What was compiled, with errors that were found later."""
+    return replace(checked, value=None, diagnostics=(*checked.diagnostics, *wrong)) if wrong else checked
 
 
 def _told_once(made: Iterable[Checked[Baseline]]) -> Iterator[Diagnostic]:
