@@ -11,6 +11,7 @@ CloudFormation User Guide, "Service-managed permissions" (stacksets-exec); AWS W
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -294,7 +295,8 @@ class _Rules:
     def _spare(self, statements: Iterable[Statement]) -> Iterator[Statement]:
         for statement in statements:
             conditions = sorted((*statement.conditions, self.but), key=lambda c: (c.operator, c.key))
-            yield replace(statement, conditions=tuple(conditions))
+            resources = tuple(sorted(re.sub(r"^arn:\*:", f"{self.arn}:", r) for r in statement.resources))
+            yield replace(statement, resources=resources, conditions=tuple(conditions))
 
     # -- the rules
 
@@ -326,7 +328,9 @@ class _Rules:
             yield self._deny("KeepPeople", (f"{self.iam}user/people/*",), _GIVES_ACCESS)
         yield self._deny("KeepBaseline", ours, not_actions=(*LOOK, "iam:PassRole", "sts:*"))
         names = {stack.name for account in self.accounts for stack in account.stacks}
-        stacks = covering([*names, *(f"StackSet-{name}-*" for name in self.stack_sets)])
+        # CloudFormation names the stacks of a stack set after it, with an id behind.
+        sets = (f"StackSet-{name.removesuffix('*')}-*" for name in covering(self.stack_sets))
+        stacks = sorted((*covering(sorted(names)), *sets))
         looking = ("cloudformation:Describe*", "cloudformation:Detect*", "cloudformation:Get*", "cloudformation:List*")
         arns = (f"{self.arn}:cloudformation:*:*:stack/{name}/*" for name in stacks)
         yield self._deny("KeepStacks", arns, not_actions=looking)
