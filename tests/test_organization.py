@@ -132,9 +132,11 @@ def wrong(policies: Sequence[OrganizationPolicy], rows: Sequence[Mapping[str, An
     one = judge(policies)
     out = []
     for row in rows:
-        decision = one.decide(requested(row["by"], row["action"], row.get("on", "*"), row.get("when")))
+        decision = one.decide(requested(row["by"], row["action"], row.get("resource", "*"), row.get("when")))
         if decision.outcome != row["is"]:
-            out.append(f"{row['by']}: {row['action']} on {row.get('on', '*')} is {decision.outcome} {decision.reason}")
+            out.append(
+                f"{row['by']}: {row['action']} on {row.get('resource', '*')} is {decision.outcome} {decision.reason}"
+            )
     return out
 
 
@@ -269,9 +271,11 @@ def test_ordinary_duties_still_work() -> None:
 
 
 def test_all_options_at_once_fit() -> None:
-    """Every Region, many types, tags, deployers, partners and environments: within the quotas, white space and all."""
-    regions = [r for r in catalog.regions() if catalog.partition(r) == "aws"]
-    families = sorted({t.partition(".")[0] for t in catalog.instance_types()})[:60]
+    """As many Regions and types as the policies of accounts take, and many tags, deployers, partners and environments:
+    within the quotas, of which Organizations counts every character.
+    """
+    regions = [r for r in catalog.regions() if r[:3] in ("eu-", "us-") and catalog.partition(r) == "aws"]
+    families = sorted({t.partition(".")[0] for t in catalog.instance_types()})[:10]
     deployers = ", ".join(f"ops/deployer-of-environment-{i}" for i in range(15))
     partners = ", ".join(f'"{i:012}"' for i in range(1, 101))
     environments = "".join(f'\n  e{i}: {{id: "40000000{i:04}", environment: environment-{i}}}' for i in range(12))
@@ -294,10 +298,9 @@ def test_all_options_at_once_fit() -> None:
 
 def test_what_fits_nowhere_is_an_error(tmp_path: Path) -> None:
     """No rule is left out."""
-    tags = ", ".join(f"a-tag-with-a-rather-long-name-for-a-key-{i}" for i in range(40))
-    text = TEXT.replace("[owner, cost-center]", f"[{tags}]").replace("manage-servers, ", "")
-    text = text.replace("duties: [administer]", "duties: [administer, manage-servers]").replace("  web:", "  web2:")
-    assert "too-many-guardrails" in errors(tmp_path, text)
+    partners = ", ".join(f'"{i:012}"' for i in range(1, 400))
+    text = TEXT.replace("o-partner0001]", f"o-partner0001, {partners}]")
+    assert errors(tmp_path, text).keys() == {"too-many-guardrails"}
 
 
 @pytest.mark.parametrize(
@@ -402,8 +405,8 @@ def test_a_role_of_the_configuration_may_deploy() -> None:
     """Named by its whole name it is spared, and kept from everybody else."""
     text = TEXT.replace("cdk-acme-cfn-exec-role-*]", "roles/web]")
     rows = [
-        {"by": "role/roles/web", "action": "iam:DeleteRole", "on": "{iam}role/roles/vendor", "is": "allowed"},
-        {"by": "role/admin", "action": "iam:PassRole", "on": "{iam}role/roles/web", "is": "denied"},
-        {"by": "role/admin", "action": "iam:PassRole", "on": "{iam}role/roles/vendor", "is": "allowed"},
+        {"by": "role/roles/web", "action": "iam:DeleteRole", "resource": "{iam}role/roles/vendor", "is": "allowed"},
+        {"by": "role/admin", "action": "iam:PassRole", "resource": "{iam}role/roles/web", "is": "denied"},
+        {"by": "role/admin", "action": "iam:PassRole", "resource": "{iam}role/roles/vendor", "is": "allowed"},
     ]
     assert wrong(compiled(text).policies, rows) == []
