@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from dutybound import access, escalate, guardrails, source
+from dutybound import access, escalate, guardrails, organization, source
 from dutybound.accounts import Destination, destinations
 from dutybound.baseline import Baseline, OrganizationPolicy
 from dutybound.config import Configuration, environments
@@ -129,7 +129,10 @@ def _read(loaded: Checked[Fields]) -> Checked[Reading]:
     if loaded.failed or loaded.value is None:
         return Checked(None, loaded.diagnostics)
     reading = read(loaded.value)
-    return replace(reading, diagnostics=in_order((*loaded.diagnostics, *reading.diagnostics)))
+    found = (*loaded.diagnostics, *reading.diagnostics)
+    if not reading.failed and reading.value is not None:
+        found = (*found, *organization.check(reading.value.configuration))
+    return replace(reading, diagnostics=in_order(found))
 
 
 def _chosen(reading: Checked[Reading], environment: str | None, today: date | None) -> Checked[Baseline]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
-from dutybound import accounts, boundary, catalog, fence, organization
+from dutybound import accounts, boundary, catalog, fence
 from dutybound.accounts import Destination
 from dutybound.asked import Scope
 from dutybound.baseline import (
@@ -440,7 +440,6 @@ class _Lowering:
         self.found += fence.check(guardrails, self.configuration.organization.home_region)
         if guardrails.boundary is not None:
             self.found += boundary.check(guardrails.boundary)
-        self.found += organization.check(self.configuration)
 
     def _check_mfa(self, who: str, access: Access) -> None:
         """IAM User Guide, "Secure API access with MFA": credentials of a role do not carry the MFA of who took it."""

@@ -59,7 +59,9 @@ def check(configuration: Configuration) -> Iterator[Diagnostic]:
     ):
         if rule in wanted.rules and not given:
             message = f"guardrails.organization asks for {quoted(rule)}, and guardrails says nothing of {quoted(key)}"
-            yield Diagnostic("missing-key", message, wanted.span, f"add '{key}' to 'guardrails', or remove the rule")
+            yield Diagnostic(
+                "useless-guardrail", message, wanted.span, f"add '{key}' to 'guardrails', or remove the rule"
+            )
     if wanted.partners and "perimeter" not in wanted.rules:
         message = "guardrails.organization.partners says nothing without the rule 'perimeter'"
         yield Diagnostic("contradiction", message, wanted.partners[0].span, "add the rule, or remove 'partners'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from dutybound import catalog
-from dutybound.baseline import OrganizationPolicy
+from dutybound.baseline import Account, OrganizationPolicy
 from dutybound.callers import callers
 from dutybound.compiler import compile_deployment, compile_everywhere
 from dutybound.config import Duty
@@ -267,6 +267,54 @@ def test_ordinary_duties_still_work() -> None:
     assert stopped == set(STOPPED)
 
 
+def made_by(account: Account, by_sets: bool) -> Iterator[tuple[str, str, str]]:
+    """What a deployment of an account's baseline calls: Region, service and all its actions, ARN of what is made."""
+    home, own = account.home_region, f"arn:aws:iam::{account.id}:"
+    for stack in account.stacks:
+        in_set = f"StackSet-acme-development-{stack.name.removeprefix('acme-')}-0a1b"
+        for name in (stack.name, in_set) if by_sets else (stack.name,):
+            yield stack.region, "cloudformation", f"arn:aws:cloudformation:{stack.region}:{account.id}:stack/{name}/x"
+    for policy in account.policies:
+        yield home, "iam", f"{own}policy{policy.path}{policy.name}"
+    for kind, named in (("group", account.groups), ("user", account.users), ("role", account.roles)):
+        for one in named:
+            yield home, "iam", f"{own}{kind}{one.path}{one.name}"
+    for secret in account.secrets:
+        yield home, "secretsmanager", f"arn:aws:secretsmanager:{home}:{account.id}:secret:{secret.name}-AbCdEf"
+    assert account.alarm is not None
+    yield home, "sns", f"arn:aws:sns:{home}:{account.id}:{account.alarm.topic.name}"
+    regions = {stack.name: stack.region for stack in account.stacks}
+    for rule in account.alarm.rules:
+        region = regions[rule.stack]
+        yield region, "events", f"arn:aws:events:{region}:{account.id}:rule/{rule.name}"
+
+
+@pytest.mark.parametrize("text", [TEXT, CENTER], ids=["iam", "center"])
+def test_whoever_deploys_can_deploy_it_all(text: str) -> None:
+    """In every account and Region, without tags, by each of those who are spared; nobody else changes any of it."""
+    deployment = compiled(text)
+    deployers = EXEMPT if text == TEXT else [name for name in EXEMPT if "role/cdk" not in name and "sets" not in name]
+    tried = 0
+    for _, baseline in deployment.baselines:
+        (account,) = baseline.accounts
+        one = judge(deployment.policies)
+        for region, service, arn in made_by(account, text == TEXT):
+            actions = [a for a in catalog.actions_of(f"{service}:*") if a.level not in LOOKING and a.name != "Publish"]
+            kind = arn.split(":", 5)[5].partition("/")[0]
+            mine = [a for a in actions if service != "iam" or kind in a.types]
+            when = {"aws:RequestedRegion": region, "aws:RequestTag/owner": None, "aws:RequestTag/cost-center": None}
+            for by in deployers:
+                for action in mine:
+                    request = requested(f"{account.id}:{by}", str(action), arn, when)
+                    assert one.decide(request).outcome == "allowed", request
+                    tried += 1
+            if "user/people/" not in arn and "policy/" not in arn:
+                changes = [a for a in mine if a.name not in ("PassRole", "GetSecretValue")]
+                outcomes = {one.decide(requested(f"{account.id}:role/x", str(a), arn, when)).outcome for a in changes}
+                assert outcomes == {"denied"}, arn
+    assert tried > 5000
+
+
 # --- quotas, and where they go --------------------------------------------------------------------------------------
 
 
@@ -374,9 +422,9 @@ def test_the_stack(tmp_path: Path) -> None:
         ("    partners:", "    units: [Workloads/Prod]\n    partners:", "unknown-unit"),
         ("    partners:", "    root: true\n    partners:", "unknown-unit"),
         ("    partners:", "    root: true\n    units: [Security]\n    partners:", "contradiction"),
-        ("  regions: [eu-west-1, us-east-1]\n", "", "missing-key"),
-        ("  instance_types: [t3.*, t4g.*]\n", "", "missing-key"),
-        ("  require_tags: [owner, cost-center]\n", "", "missing-key"),
+        ("  regions: [eu-west-1, us-east-1]\n", "", "useless-guardrail"),
+        ("  instance_types: [t3.*, t4g.*]\n", "", "useless-guardrail"),
+        ("  require_tags: [owner, cost-center]\n", "", "useless-guardrail"),
         (", perimeter]", "]", "contradiction"),
         (", perimeter]", ", perimeter, no-users]", "self-stopping-rule"),
         ('"999988887777", o-p', "o-p", "self-stopping-rule"),
