@@ -25,7 +25,7 @@ from dutybound.hub import LOOK, is_in
 from dutybound.pack import pack
 from dutybound.policy import EVERYBODY, Condition, Origin, Statement, overlap
 from dutybound.quotas import quota
-from dutybound.rollout import by_stack_sets, management, within
+from dutybound.rollout import management, within
 
 SCP: Kind = "SERVICE_CONTROL_POLICY"
 RCP: Kind = "RESOURCE_CONTROL_POLICY"
@@ -81,7 +81,7 @@ def _target_errors(configuration: Configuration, wanted: OrganizationGuardrails)
     elif wanted.root and organization.root is None:
         message = "guardrails.organization is attached to the root, whose id is not given"
         yield Diagnostic("unknown-unit", message, wanted.span, "give 'organization.root'")
-    for unit in wanted.units or () if wanted.root else _units(configuration, wanted):
+    for unit in () if wanted.root else _units(configuration, wanted):
         if unit not in organization.units:
             message = f"guardrails.organization is attached to the unit {quoted(unit)}, whose id is not given"
             hint = "put it into 'organization.units'; 'aws organizations list-organizational-units-for-parent' shows it"
@@ -202,6 +202,7 @@ def organization_policies(
         return ()
     rules = _Rules(configuration, wanted, baselines, stack_sets)
     prefix, targets = str(configuration.organization.name), _targets(configuration, wanted)
+    stack = f"{prefix}-organization-policies"
     made: list[OrganizationPolicy] = []
     for kind, word, statements, most, size, says in (
         (SCP, "guardrails", rules.controls(), MOST_SCPS, SCP_SIZE, "What no principal of the accounts does"),
@@ -215,18 +216,8 @@ def organization_policies(
             found.append(Diagnostic("too-many-guardrails", message, wanted.span, hint))
         for i, policy in enumerate(packed or ()):
             name = f"{prefix}-{word}" if i == 0 else f"{prefix}-{word}.{i + 1}"
-            stack = f"{prefix}-organization-policies"
-            made.append(
-                OrganizationPolicy(
-                    logical_id("OrganizationPolicy", name),
-                    stack,
-                    name,
-                    kind,
-                    says,
-                    policy,
-                    targets,
-                )
-            )
+            id_ = logical_id("OrganizationPolicy", name)
+            made.append(OrganizationPolicy(id_, stack, name, kind, says, policy, targets))
     return tuple(sorted(made, key=lambda p: p.name))
 
 
@@ -247,8 +238,7 @@ class _Rules:
         self.origins = (Origin("guardrails", wanted.span),)
         self.arn = f"arn:{catalog.partition(str(configuration.organization.home_region))}"
         self.iam = f"{self.arn}:iam::*:"
-        sets = any(by_stack_sets(configuration, d) for d, _ in baselines)
-        self.exempt = self._exempt(sets)
+        self.exempt = self._exempt()
         self.but = Condition("ArnNotLike", "aws:PrincipalArn", self.exempt)
 
     def controls(self) -> list[Statement]:
@@ -270,9 +260,9 @@ class _Rules:
 
     # -- who is spared
 
-    def _exempt(self, stack_sets: bool) -> tuple[str, ...]:
+    def _exempt(self) -> tuple[str, ...]:
         """The principals that the rules spare, in whatever account: who deploys, and break-glass."""
-        roles = {*map(str, self.wanted.deployers), *((STACK_SETS,) if stack_sets else ())}
+        roles = {*map(str, self.wanted.deployers), *((STACK_SETS,) if self.stack_sets else ())}
         emergency = (f"{self.iam}role/break-glass/*", f"{self.iam}user/break-glass/*")
         return tuple(sorted({*(f"{self.iam}role/{role}" for role in roles), *emergency}))
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -68,8 +71,6 @@ CREATES = {
 @cache
 def compiled(text: str) -> Deployment:
     """The deployment of a configuration without errors."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(text, encoding="utf-8")
@@ -408,6 +409,9 @@ def test_the_stack(tmp_path: Path) -> None:
         assert made["TargetIds"] == list(policy.targets)
         assert made["Type"] == policy.kind
         assert "environment" not in {tag["Key"] for tag in made["Tags"]}
+    lint = [Path(sys.executable).with_name("cfn-lint"), "--non-zero-exit-code", "error", "--", stack.template_full_path]
+    run = subprocess.run(lint, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
 
 
 # --- what is wrong with them ----------------------------------------------------------------------------------------
