@@ -17,11 +17,12 @@ from dataclasses import replace
 
 from dutybound import catalog, fence
 from dutybound.accounts import Destination, destinations
-from dutybound.baseline import Baseline, Kind, OrganizationPolicy, StackSet, Target, logical_id
+from dutybound.baseline import Baseline, Kind, OrganizationPolicy, StackSet, Target, camel, logical_id
 from dutybound.boundary import TRAIL, covering
 from dutybound.config import AccountTrust, Configuration, OrganizationGuardrails, OrganizationTrust, Role
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.hub import LOOK, is_in
+from dutybound.issuer import identities
 from dutybound.pack import pack
 from dutybound.policy import EVERYBODY, Condition, Origin, Statement, overlap
 from dutybound.quotas import quota
@@ -387,9 +388,35 @@ class _Rules:
             ("*",),
             conditions=(*strangers("aws:SourceOrgID", "aws:SourceAccount"), somebody, service),
         )
-        return [replace(s, principals=(EVERYBODY,), origins=self.origins) for s in (outsiders, deputies)]
+        made = (outsiders, deputies, *self._tenants())
+        return [replace(s, principals=(EVERYBODY,), origins=self.origins) for s in made]
+
+    def _tenants(self) -> Iterator[Statement]:
+        """Of an issuer that many customers share, only those customers whom roles of the configuration trust."""
+        tenants: dict[str, set[str]] = {}
+        for role in self.configuration.roles.values():
+            taken = identities(role.trusts)
+            shared = catalog.shared_issuers().get(taken.name) if taken is not None else None
+            if taken is not None and shared is not None and shared.claim == "sub":
+                named = (_TENANT.match(subject) for subject in taken.subjects)
+                tenants.setdefault(taken.name, set()).update(f"{m[0]}*" if m else "*" for m in named)
+        for issuer, known in sorted(tenants.items()):
+            claim = f"{issuer}:sub"
+            others = (
+                Condition("Null", claim, ("false",)),
+                Condition("StringNotLike", claim, tuple(sorted(known))),
+            )
+            yield Statement(
+                f"OnlyOurTenantsOf{camel(issuer)}",
+                "Deny",
+                ("sts:AssumeRoleWithWebIdentity",),
+                ("*",),
+                conditions=others,
+            )
 
 
+_TENANT = re.compile(r"[^:*?]+:[^:/*?]+[:/]")
+"""How the subjects of shared issuers begin: `repo:acme/`, `project_path:acme/`, `organization:acme:`."""
 _KEPT = (
     "group/break-glass/",
     "group/teams/",
