@@ -409,7 +409,8 @@ def test_the_stack(tmp_path: Path) -> None:
         assert made["TargetIds"] == list(policy.targets)
         assert made["Type"] == policy.kind
         assert "environment" not in {tag["Key"] for tag in made["Tags"]}
-    lint = [Path(sys.executable).with_name("cfn-lint"), "--non-zero-exit-code", "error", "--", stack.template_full_path]
+    cfn_lint = str(Path(sys.executable).with_name("cfn-lint"))
+    lint = [cfn_lint, "--non-zero-exit-code", "error", "--", str(stack.template_full_path)]
     run = subprocess.run(lint, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 
