@@ -1,4 +1,4 @@
-"""What compiling costs at 10, 300 and 5,000 people: `python -m benchmarks [--runs N] [--date YYYY-MM-DD]`.
+"""What compiling and judging cost at 10, 300 and 5,000 people: `python -m benchmarks [--runs N] [--date YYYY-MM-DD]`.
 
 Every figure is the median of several runs, each in a process of its own, CPU seconds of user and system together. The
 process that measures does nothing else, so what its caches hold takes no part. Ratios are of the same run: against
@@ -16,15 +16,26 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from benchmarks.organization import organization, write
+from benchmarks.organization import access_tests, organization, write
 
 SIZES = (10, 300, 5000)
 STAGES = ("import", "source", "read", "lower", "guardrails")
+ANSWERS = {
+    "explain": "`explain`, the first question",
+    "explain again": "`explain`, the next",
+    "who-can": "`who-can s3:PutObject`",
+    "list-access": "`list-access` of one person",
+    "escalation": "escalation, everybody",
+}
+MOST_JUDGE_RUNS = 3
+SIMULATE_SHARE = "0.1"
+"""Of the lines that `python -m benchmarks.simulate` judges."""
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 NOTHING = ("-c", "pass")
@@ -35,6 +46,17 @@ YAML_ALONE = (
     "    yaml.load(file.read_text(encoding='utf-8'), Loader=yaml.CSafeLoader)",
 )
 CHECK = ("-c", "import sys; from dutybound.cli import main; sys.argv[0] = 'dutybound'; main()", "check")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the judge's answers about one organisation took, without the compilation before."""
+
+    tests: int
+    """How many tests of access there are, each counted once for every request."""
+    tests_per_second: float
+    answers: dict[str, float]
+    memory: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +76,8 @@ class Size:
     stages: dict[str, float]
     errors: tuple[str, ...]
     """The names of what the compiler found wrong."""
+    judge: Judged | None
+    """None for an organisation that does not compile."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,11 +89,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         sizes = [measured(people, Path(folder, str(people)), options.runs) for people in options.sizes]
-    text = table(sizes, options.runs, options.date)
+    loads = json.loads(_run("-m", "benchmarks.simulate", "--json", "--share", SIMULATE_SHARE)[1])
+    text = table(sizes, options.runs, options.date) + judge_tables(sizes, loads)
     print(text, end="")
     if options.date:
         (HERE / "results.md").write_text(text, encoding="utf-8")
-        record = {**circumstances(options.runs, options.date), "sizes": [asdict(size) for size in sizes]}
+        record = {
+            **circumstances(options.runs, options.date),
+            "sizes": [asdict(size) for size in sizes],
+            "simulate": loads,
+        }
         (HERE / "results.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
@@ -89,6 +118,21 @@ def measured(people: int, folder: Path, runs: int) -> Size:
         nothing=_median(_run(*NOTHING)[0] for _ in range(runs)),
         stages={name: _median(stage[name] for stage in stages) for name in STAGES},
         errors=tuple(stages[0]["errors"]),
+        judge=judged(write({**files, "access.yaml": access_tests(files)}, folder.with_name(f"{people}-judged")), runs),
+    )
+
+
+def judged(folder: Path, runs: int) -> Judged | None:
+    """The medians of the judge's answers about an organisation with tests of access."""
+    found = [json.loads(_run("-m", "benchmarks.judge", str(folder))[1]) for _ in range(min(runs, MOST_JUDGE_RUNS))]
+    if found[0] is None:
+        return None
+    tests = found[0]["tests"]
+    return Judged(
+        tests=tests,
+        tests_per_second=round(tests / _median(one["seconds"]["tests"] for one in found)),
+        answers={name: _median(one["seconds"][name] for one in found) for name in ANSWERS},
+        memory=_median(one["memory"] for one in found),
     )
 
 
@@ -146,10 +190,7 @@ def table(sizes: Sequence[Size], runs: int, day: str | None) -> str:
         *((f"of this: {stage}", [f"{s.stages[stage]:.3f} s" for s in sizes]) for stage in STAGES),
         ("errors", [", ".join(s.errors) or "none" for s in sizes]),
     ]
-    for number, (name, cells) in enumerate(rows):
-        lines.append(f"| {' | '.join([name, *cells])} |")
-        if not number:
-            lines.append(f"|{' --- |' + ' ---: |' * len(cells)}")
+    lines += _rows(rows)
     if any("too-many-resources" in s.errors for s in sizes):
         lines += [
             "",
@@ -157,6 +198,54 @@ def table(sizes: Sequence[Size], runs: int, day: str | None) -> str:
             "so everything before it was done and is measured.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def judge_tables(sizes: Sequence[Size], loads: Sequence[Mapping[str, Any]]) -> str:
+    """What the judge costs, as the rest of the page."""
+
+    def cells(cell: Callable[[Size, Judged], str]) -> list[str]:
+        return [cell(size, size.judge) if size.judge else "–" for size in sizes]
+
+    def answer(name: str) -> list[str]:
+        return cells(lambda size, judge: f"{judge.answers[name]:.3f} s ({judge.answers[name] / size.nothing:.1f})")
+
+    runs = f"medians of at most {MOST_JUDGE_RUNS} runs"
+    lines = [
+        "",
+        "# What judging costs",
+        "",
+        f"CPU seconds after the compilation, {runs}; in brackets times `python -c pass`. A first answer loads the "
+        "service reference.",
+        "",
+    ]
+    rows = [
+        ("", [f"{size.people:,} people" for size in sizes]),
+        ("tests of access", cells(lambda _, judge: f"{judge.tests:,}")),
+        ("**a CPU second**", cells(lambda _, judge: f"**{judge.tests_per_second:,.0f}**")),
+        *((label, answer(name)) for name, label in ANSWERS.items()),
+        ("peak memory", cells(lambda _, judge: f"{judge.memory:.0f} MB")),
+    ]
+    lines += _rows(rows)
+    if any(size.judge is None for size in sizes):
+        lines += ["", "–: what does not compile has no baseline to ask about."]
+    nothing = min(size.nothing for size in sizes)
+    lines += ["", "`dutybound simulate --batch`, start-up and output with it:", ""]
+    lines += _rows(
+        [
+            ("", [load["name"] for load in loads]),
+            ("**requests a CPU second**", [f"**{load['rate']:,.0f}**" for load in loads]),
+            ("requests in the time of `python -c pass`", [f"{load['rate'] * nothing:,.0f}" for load in loads]),
+            ("peak memory at half", [f"{load['half']:.0f} MB" for load in loads]),
+            ("peak memory at the end", [f"{load['end']:.0f} MB" for load in loads]),
+        ]
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _rows(rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """The lines of a table; the first row is its head."""
+    lines = [f"| {' | '.join([name, *cells])} |" for name, cells in rows]
+    return [lines[0], f"|{' --- |' + ' ---: |' * len(rows[0][1])}", *lines[1:]]
 
 
 if __name__ == "__main__":

@@ -38,6 +38,16 @@ WORKING: Mapping[str, Tree] = {
     "run-workflows": {"workflows": ["{team}-orders-*"]},
     "send-events": {"buses": ["{team}-orders"]},
 }
+SEEING: Mapping[str, str] = {
+    "view-metrics": "cloudwatch:ListMetrics",
+    "view-servers": "ec2:DescribeInstances",
+    "view-functions": "lambda:ListFunctions",
+    "view-tables": "dynamodb:ListTables",
+    "view-backups": "backup:ListBackupVaults",
+    "view-keys": "kms:ListKeys",
+    "view-workflows": "states:ListStateMachines",
+}
+UNSEEN = ("iam:CreateUser", "s3:DeleteBucket", "rds:DeleteDBCluster", "organizations:*")
 FORBIDDEN = ("view-billing", "manage-billing", "manage-people")
 TRUSTS: tuple[Tree, ...] = (
     {"service": "ec2"},
@@ -70,6 +80,15 @@ def organization(people: int) -> dict[str, Tree]:
         made = {team: _team(team, members[team], owned, dice) for team in some}
         files[f"teams/{start:03}.yaml"] = {"teams": made}
     return files
+
+
+def access_tests(files: Mapping[str, Tree]) -> Tree:
+    """Tests of access for an organisation, all of which hold: what each team can see, and nobody can."""
+    tests = []
+    for name, team in ((n, t) for tree in files.values() for n, t in tree.get("teams", {}).items()):
+        seen = [SEEING[use] for use in team["duties"] if isinstance(use, str) and use in SEEING]
+        tests.append({"who": f"team {name}", "can": seen, "cannot": list(UNSEEN)})
+    return {"access": tests}
 
 
 def shuffled(tree: Any, dice: random.Random) -> Any:

@@ -1,19 +1,21 @@
 """Requests per CPU second of `dutybound simulate --batch`, on short policies and on 100 KB of them, and its memory.
 
 Prints one line per load: requests per CPU second of the whole process (start-up and output with it), and the peak
-memory after half of the lines and after all, which must not differ.
+memory after half of the lines and after all, which must not differ. `python -m benchmarks.simulate [--share 0.1]
+[--json]`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
 import resource
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,36 +89,62 @@ def _memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(name: str, size: int, principals: int, count: int) -> None:
-    """Judge the lines in a process of their own, and print what it took."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What judging one kind of lines took: requests per CPU second, and MB at the peak at half and at the end."""
+
+    name: str
+    rate: float
+    half: float
+    end: float
+
+    def __str__(self) -> str:
+        memory = f"peak memory {self.half:.0f} MB at half, {self.end:.0f} MB at the end"
+        return f"{self.name:16} {self.rate:9,.0f} requests per CPU second, {memory}"
+
+
+def measure(name: str, size: int, principals: int, count: int) -> Load:
+    """Judge the lines in a process of their own. Raises RuntimeError if that does not end well."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "lines"
+        path, result = Path(folder) / "lines", Path(folder) / "result"
         with path.open("wb") as file:
             file.writelines(lines(size, principals, count))
-        sys.stdout.flush()
         child = os.fork()
-        if child:
-            os.waitpid(child, 0)
-            return
-        before, half = time.process_time(), 0.0
-        with path.open("rb") as file, Path(os.devnull).open("w", encoding="utf-8") as sink:
-            for number, (answer, _) in enumerate(Batch().answers(lines_of(file))):
-                sink.write(answer)
-                if number == count // 2:
-                    half = _memory()
-        spent = time.process_time() - before
-        print(
-            f"{name:16} {count / spent:9,.0f} requests per CPU second, "
-            f"peak memory {half:.0f} MB at half, {_memory():.0f} MB at the end"
-        )
-        sys.stdout.flush()
-        os._exit(0)
+        if not child:
+            status = 1
+            try:
+                result.write_text(json.dumps(_judged(path, count)), encoding="ascii")
+                status = 0
+            finally:
+                os._exit(status)
+        if os.waitpid(child, 0)[1]:
+            raise RuntimeError(f"{name}: the judge did not end well")
+        spent, half, end = json.loads(result.read_text(encoding="ascii"))
+        return Load(name, count / spent, half, end)
 
 
-def main() -> None:
+def _judged(path: Path, count: int) -> tuple[float, float, float]:
+    """CPU seconds, and the memory at half and at the end."""
+    before, half = time.process_time(), 0.0
+    with path.open("rb") as file, Path(os.devnull).open("w", encoding="utf-8") as sink:
+        for number, (answer, _) in enumerate(Batch().answers(lines_of(file))):
+            sink.write(answer)
+            if number == count // 2:
+                half = _memory()
+    return time.process_time() - before, half, _memory()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """All loads."""
-    measure("short policies", 600, 60, 200_000)
-    measure("100 KB", 100_000, 5, 20_000)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.simulate")
+    parser.add_argument("--share", type=float, default=1.0, help="the part of the lines to judge (default: all)")
+    parser.add_argument("--json", action="store_true", help="print a list of loads as JSON")
+    options = parser.parse_args(arguments)
+    loads = [
+        measure("short policies", 600, 60, round(200_000 * options.share)),
+        measure("100 KB", 100_000, 5, round(20_000 * options.share)),
+    ]
+    print(json.dumps([asdict(load) for load in loads]) if options.json else "\n".join(map(str, loads)))
 
 
 if __name__ == "__main__":

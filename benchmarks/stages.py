@@ -24,9 +24,10 @@ def main(path: Path) -> None:
         at.append(time.process_time())
         spent[name] = at[-1] - at[-2]
 
-    from dutybound import compiler, guardrails, source
+    from dutybound import compiler, guardrails, rules, source
     from dutybound.lower import lower
     from dutybound.read import read
+    from dutybound.waiver import Held, settled
 
     if not hasattr(compiler, "compile_path"):  # what `dutybound check` imports, and so part of what it costs
         raise SystemExit("this is not Dutybound's compiler")
@@ -39,10 +40,14 @@ def main(path: Path) -> None:
     if reading.failed or reading.value is None:
         raise SystemExit(f"{path} has errors: {reading.diagnostics[0].message}")
     lap("read")
-    baseline = lower(reading.value)
+    held: list[Held] = []
+    baseline = lower(reading.value, held=held)
     lap("lower")
+    if baseline.value is not None:
+        held += rules.findings(reading.value, baseline.value)
+    left = [s.diagnostic for s in settled(held, reading.value.configuration.waivers, None) if s.waiver is None]
     failures = [test.failure for test in guardrails.check(reading.value) if test.failure is not None]
-    found = [*baseline.diagnostics, *failures]
+    found = [*baseline.diagnostics, *left, *failures]
     lap("guardrails")
     errors = sorted({d.name for d in found if d.severity == "error"})
     print(json.dumps({**spent, "memory": peak_memory(), "errors": errors}))

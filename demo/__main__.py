@@ -94,6 +94,9 @@ def _show(found: Holdings, account: Account) -> None:
     _list(f"{len(found['users'])} users", [", ".join(f"{f['path']}{name}" for name, f in found["users"].items())])
     _list(f"{len(found['roles'])} roles", [_role_line(name, facts) for name, facts in found["roles"].items()])
     _list(f"{len(found['policies'])} policies (characters)", [", ".join(policies)])
+    if found["identity providers"]:
+        providers = (f"{name} for {', '.join(f['audiences'])}" for name, f in found["identity providers"].items())
+        _list(f"{len(found['identity providers'])} identity providers", [", ".join(providers)])
     if found["secrets"]:
         _list(f"{len(found['secrets'])} sealed passwords", [", ".join(found["secrets"])])
     if found["budgets"]:

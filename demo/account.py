@@ -61,6 +61,10 @@ def expected(baseline: Baseline, account: Account, account_id: str) -> Holdings:
         },
         "budgets": {budget.name: _expected_budget(budget, tags) for budget in account.budgets},
         "roles": {role.name: _expected_role(role, tags, account_id) for role in roles},
+        "identity providers": {
+            provider.url.removeprefix("https://"): {"audiences": sorted(provider.audiences), "tags": tags}
+            for provider in account.identity_providers
+        },
         **_expected_alarm(account, tags, account_id),
     }
 
@@ -81,6 +85,7 @@ def _expected_role(role: Role, tags: Mapping[str, str], account_id: str) -> dict
         "description": role.purpose,
         "trust": document(role.trust, account_id),
         "seconds": role.session_seconds,
+        "boundary": role.permissions_boundary or "",
         "policies": _attached(role.policies, role.managed),
         "inline": [],
         "profiles": int(role.instance_profile is not None),
@@ -144,6 +149,7 @@ def observed(emulator: Emulator, regions: Iterable[str]) -> Holdings:
         "groups": {g["GroupName"]: _group(iam, g) for g in _pages(iam, "list_groups", "Groups")},
         "users": {u["UserName"]: _user(iam, u["UserName"]) for u in _pages(iam, "list_users", "Users")},
         "roles": {r["RoleName"]: _role(iam, r["RoleName"]) for r in _pages(iam, "list_roles", "Roles")},
+        "identity providers": dict(_identity_providers(iam)),
         "secrets": dict(_secrets(emulator)),
         "budgets": dict(_budgets(emulator)),
         "topics": {f"{place} {name}": facts for place in places for name, facts in _topics(emulator, place)},
@@ -199,11 +205,20 @@ def _role(iam: Any, name: str) -> dict[str, Any]:
         "description": role.get("Description", ""),
         "trust": role["AssumeRolePolicyDocument"],
         "seconds": role["MaxSessionDuration"],
+        "boundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "").rpartition("/")[2],
         "policies": _names(_pages(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=name)),
         "inline": _pages(iam, "list_role_policies", "PolicyNames", RoleName=name),
         "profiles": len(_pages(iam, "list_instance_profiles_for_role", "InstanceProfiles", RoleName=name)),
         "tags": _tags(role),
     }
+
+
+def _identity_providers(iam: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """OpenID Connect providers by their issuer, which AWS keeps without https://."""
+    for listed in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]:
+        provider = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=listed["Arn"])
+        issuer = provider["Url"].removeprefix("https://")
+        yield issuer, {"audiences": sorted(provider["ClientIDList"]), "tags": _tags(provider)}
 
 
 def _tags(entity: Mapping[str, Any]) -> dict[str, str]:

@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,9 +63,24 @@ class Emulator:
     region: str
     environment: Mapping[str, str] = field(repr=False)
     log: Path
+    root: Credentials = ROOT_USER
 
-    def client(self, service: str, region: str | None = None, credentials: Credentials = ROOT_USER) -> Any:
+    def of(self, account: str) -> Emulator:
+        """The same emulator as another account: an access key of twelve digits is that account's root user."""
+        root = Credentials(account, "test")
+        environment = {
+            **self.environment,
+            "AWS_ACCESS_KEY_ID": root.access_key,
+            "CDK_DEFAULT_ACCOUNT": account,
+            # The CDK CLI remembers which account a key is of.
+            "CDK_HOME": f"{self.environment['CDK_HOME']}-{account}",
+        }
+        Path(environment["CDK_HOME"]).mkdir(exist_ok=True)
+        return replace(self, account=account, environment=environment, root=root)
+
+    def client(self, service: str, region: str | None = None, credentials: Credentials | None = None) -> Any:
         """A boto3 client for this emulator and no other place, as the root user unless told otherwise."""
+        credentials = credentials or self.root
         with _bare_environment(self.environment):
             client = _session().client(
                 service,

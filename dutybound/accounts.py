@@ -72,7 +72,7 @@ def places(configuration: Configuration) -> tuple[str, ...]:
 
 def hub(configuration: Configuration) -> str | None:
     """The id of the account that holds the people, where it is another than the one they work in."""
-    name = configuration.organization.hub
+    name = configuration.organization.hub if configuration.organization.people_in == "iam" else None
     return str(configuration.accounts[name].id) if name is not None and name in configuration.accounts else None
 
 
@@ -114,6 +114,9 @@ def _organization_errors(configuration: Configuration) -> Iterator[Diagnostic]:
             hint = "write 'people_in: identity-center', or remove it"
             yield Diagnostic("contradiction", message, wanted.identity_center.span, hint)
     else:
+        if wanted.hub is not None:
+            message = "'hub' says nothing while people are in Identity Center"
+            yield Diagnostic("contradiction", message, wanted.hub.span, "remove it, or write 'people_in: iam'")
         missing = [key for key in ("identity_center", "management") if getattr(wanted, key) is None]
         if missing or not accounts:
             needs = " and ".join(f"organization.{key}" for key in missing) or "accounts"

@@ -45,13 +45,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something in a duty that may be accepted by a waiver; a name of `config.FINDINGS`."""
+    """Something that may be accepted by a waiver; a name of `config.FINDINGS`. `duty` is empty where it is in none."""
 
     name: str
     duty: str
     message: str
     span: Span | None = field(default=None, compare=False)
     hint: str = ""
+    severity: Severity = "error"
 
 
 @dataclass(frozen=True, slots=True)

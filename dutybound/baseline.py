@@ -216,6 +216,7 @@ class PasswordPolicy:
     remember: int | None = None
     max_age_days: int | None = None
     require: tuple[str, ...] | None = None
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

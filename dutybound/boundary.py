@@ -178,9 +178,7 @@ _MEMBER_ROLES = ("AWSControlTower*", "OrganizationAcc*")
 
 
 def _no_tampering(stacks: Sequence[str]) -> Iterator[Statement]:
-    """The baseline's stacks, and its alarm with what feeds it. Stars for partition and account
-    leave room for the other guardrails.
-    """
+    """The baseline's stacks, and its alarm with what feeds it. Stars for partition and account leave room."""
     looking = ("cloudformation:Describe*", "cloudformation:Get*", "cloudformation:List*")
     ours = tuple(f"arn:*:cloudformation:*:*:stack/{name}/*" for name in covering(stacks))
     yield Statement("GuardStacks", "Deny", not_actions=looking, resources=ours)

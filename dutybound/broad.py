@@ -68,6 +68,11 @@ def breadth(policy: Policy, looks_only: bool = False) -> str:
     return "; ".join(reasons)
 
 
+def reads_data(action: str) -> bool:
+    """Whether an action reads secrets or what is stored, and not only how things are set up."""
+    return action in _known()["secrets"] or action in _known()["stored"]
+
+
 @dataclass(frozen=True)
 class _Wide:
     """The statements that allow on everything, and those that deny on everything."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
 
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from dutybound.baseline import Baseline
     from dutybound.callers import Session
     from dutybound.case import Question
+    from dutybound.changes import Broken, FailOn, Review
+    from dutybound.compliance import Benchmark
     from dutybound.diagnostic import Diagnostic
+    from dutybound.report.diff import Sides
+    from dutybound.report.facts import Facts
+    from dutybound.report.history import History
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
-EXAMPLES = ("personal", "small-team", "company", "regulated")
+EXAMPLES = ("personal", "small-team", "company", "regulated", "organization")
 """Configurations to start from, the first unless the user says otherwise: folders of `examples`."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it."""
@@ -56,7 +61,14 @@ def cli() -> None:
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--watch", is_flag=True, help="Check again whenever a file is saved, until Ctrl-C.")
-def check(path: Path, environment: str | None, form: str, strict: bool, watch: bool) -> None:
+@click.option(
+    "--today",
+    "day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="The day on which memberships and waivers may have ended, as in 2027-01-31 (default: the clock's).",
+)
+def check(path: Path, environment: str | None, form: str, strict: bool, watch: bool, day: datetime | None) -> None:
     """Compile a configuration and report what is wrong with it.
 
     PATH is a folder or a file; without it, the folder config. Exits with 0 if there are no errors (with --strict: and
@@ -64,21 +76,20 @@ def check(path: Path, environment: str | None, form: str, strict: bool, watch: b
     """
     if watch and form != "text":
         raise click.UsageError("--watch writes for people: it goes with --format text only")
+    on = day.date() if day is not None else None
     if watch:
-        _watch(path, environment)
-    elif not _checked(path, environment, form, strict):
+        _watch(path, environment, on)
+    elif not _checked(path, environment, on or today(), form, strict):
         raise SystemExit(FINDINGS)
 
 
-def _checked(path: Path, environment: str | None, form: str = "text", strict: bool = False) -> bool:
-    """Check once and say what was found; True if all is well."""
+def _checked(path: Path, environment: str | None, on: date, form: str = "text", strict: bool = False) -> bool:
+    """Check once, as on a day, and say what was found; True if all is well."""
     from dutybound import diagnostic
     from dutybound.compiler import compile_everywhere, compile_path
 
     checked = (
-        compile_everywhere(path, today())
-        if environment is None
-        else {environment: compile_path(path, environment, today())}
+        compile_everywhere(path, on) if environment is None else {environment: compile_path(path, environment, on)}
     )
     found = diagnostic.in_order(d for one in checked.values() for d in one.diagnostics)
     if form == "json":
@@ -86,7 +97,7 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
     elif form == "sarif":
         click.echo(diagnostic.as_sarif(found, __version__, path.as_posix()))
     elif form == "junit":
-        click.echo(_junit(path, environment, found))
+        click.echo(_junit(path, environment, on, found))
     elif form == "github" and found:
         click.echo(diagnostic.as_github(found))
     elif found:
@@ -100,14 +111,14 @@ def _checked(path: Path, environment: str | None, form: str = "text", strict: bo
     return not (strict and found)
 
 
-def _junit(path: Path, environment: str | None, found: Sequence[Diagnostic]) -> str:
+def _junit(path: Path, environment: str | None, on: date, found: Sequence[Diagnostic]) -> str:
     """Every test with its result, and that the rest of the configuration is in order as one more."""
     from dutybound.access import as_junit
     from dutybound.compiler import promises
     from dutybound.diagnostic import Diagnostic, render_all
     from dutybound.guardrails import Result
 
-    results = promises(path, environment, today())
+    results = promises(path, environment, on)
     failures = {r.failure for listed in results.values() for r in listed}
     rest = [d for d in found if d.severity == "error" and d not in failures]
     wrong = Diagnostic(rest[0].name, rest[0].message, rest[0].span, notes=(render_all(rest),)) if rest else None
@@ -149,7 +160,88 @@ def steps(path: Path, environment: str | None) -> None:
     click.echo(script(checked.value.accounts[0], checked.value.organization), nl=False)
 
 
-def _watch(path: Path, environment: str | None) -> None:
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--out", default="report", show_default=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--environment", help="Report on the accounts of this environment alone (default: on each).")
+@click.option(
+    "--format",
+    "forms",
+    multiple=True,
+    type=click.Choice(["md", "html", "json", "csv"]),
+    help="Write this one alone; again for more (default: all).",
+)
+@click.option(
+    "--docs",
+    type=click.Path(path_type=Path),
+    is_flag=False,
+    flag_value=Path("docs/access"),
+    metavar="[DIR]",
+    help="Write pages to commit instead, a page for each team and duty, into DIR (docs/access).",
+)
+@click.option("--compliance", "judged", is_flag=True, help="With the controls of benchmarks; slow for many people.")
+def report(
+    path: Path, out: Path, environment: str | None, forms: tuple[str, ...], docs: Path | None, judged: bool
+) -> None:
+    """Report who has access to what, and why.
+
+    PATH is a folder or a file; without it, the folder config. Writes access.md and access.html for people, access.json
+    for tools and access.csv for reviews, into the folder report. An old report stays as it was until the new one is
+    whole. Exits with 1 if the configuration has errors, or if the folder cannot be written.
+    """
+    from dutybound.report import docs as pages
+    from dutybound.report.formats import written
+    from dutybound.report.history import History, NoHistory
+    from dutybound.report.publish import publish
+
+    if docs is not None and (forms or judged):
+        raise click.UsageError("--docs writes pages of its own: it takes no --format and no --compliance")
+    if docs is not None and any(docs.glob("*.y*ml")):
+        raise click.UsageError(f"{docs} holds a configuration; write PATH before --docs, and a folder as --docs=DIR")
+    found = _facts(path, environment, History() if docs is None else NoHistory(), judged)
+    folder = out if docs is None else docs
+    try:
+        if docs is None:
+            files = written(found, forms)
+            publish(out, files)
+            click.echo("\n".join(str(out / name) for name in files))
+        else:
+            click.echo(f"{docs}: {pages.write(found, docs)} pages")
+    except pages.NotOurs as error:
+        click.echo(
+            f"dutybound: {error} is there, and 'report --docs' did not write it: choose another folder", err=True
+        )
+        raise SystemExit(FINDINGS) from None
+    except OSError as error:
+        click.echo(f"dutybound: {folder} cannot be written: {(error.strerror or str(error)).lower()}", err=True)
+        raise SystemExit(FINDINGS) from None
+
+
+def _facts(path: Path, environment: str | None, history: History, judged: bool = False) -> Facts:
+    """What a report of a configuration shows; one with errors ends the command with what is wrong."""
+    from dutybound import diagnostic
+    from dutybound.compiler import compile_for, compile_reading, read_path
+    from dutybound.report.controls import controls
+    from dutybound.report.gather import facts
+    from dutybound.report.history import commit_of
+
+    reading, day = read_path(path), today()
+    made = (
+        compile_reading(reading, day) if environment is None else {environment: compile_for(reading, environment, day)}
+    )
+    found = diagnostic.in_order(d for one in made.values() for d in one.diagnostics)
+    if found:
+        click.echo(diagnostic.render_all(found, paint=_colour(sys.stderr)), err=True)
+    baselines = {name: one.value for name, one in made.items() if one.value is not None and not one.failed}
+    if reading.value is None or len(baselines) < len(made):
+        raise SystemExit(FINDINGS)
+    findings = {name: one.diagnostics for name, one in made.items()}
+    benchmarks = tuple(controls(baselines)) if judged else ()
+    commit = commit_of(path)
+    return facts(reading.value, baselines, findings, history, path.as_posix(), day.isoformat(), commit, benchmarks)
+
+
+def _watch(path: Path, environment: str | None, on: date | None) -> None:
     """Check, and check again after every save. Ctrl-C ends it with 130, so that nothing after it on the line runs."""
     try:
         from dutybound.watch import saves
@@ -158,7 +250,7 @@ def _watch(path: Path, environment: str | None) -> None:
             if sys.stdout.isatty():
                 click.clear()
             click.echo(f"[{time.strftime('%H:%M:%S')}] checking {path}")
-            _checked(path, environment)
+            _checked(path, environment, on or today())
             click.echo(f"[{time.strftime('%H:%M:%S')}] watching {path}; Ctrl-C ends")
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
@@ -382,6 +474,43 @@ def _simulate_one(given: dict[str, Any]) -> None:
         raise SystemExit(FINDINGS)
 
 
+@cli.command()
+@click.argument("old", type=click.File("rb"))
+@click.argument("new", type=click.File("rb"))
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--no-new-access", is_flag=True, help="Exit with 1 for gains alone.")
+def compare(old: BinaryIO, new: BinaryIO, form: str, no_new_access: bool) -> None:
+    """Compare what two sets of raw IAM policies allow, over all requests.
+
+    OLD and NEW are files ('-' for stdin): an identity policy, a list of them, or an object of the policy fields of
+    'simulate --batch'. Exits with 0 if they allow the same, 1 if not, 2 for a policy that AWS would refuse, and 3 where
+    nothing differs for certain and something is unknown. With --no-new-access losses alone exit with 0.
+    """
+    from dutybound import compared
+    from dutybound.simulate import BadLine
+
+    names = [getattr(file, "name", "<stdin>") for file in (old, new)]
+    if names == ["<stdin>", "<stdin>"]:
+        raise click.UsageError("only one of the two can come from stdin")
+    sides = []
+    wrong = []
+    for name, file in zip(names, (old, new), strict=True):
+        try:
+            sides.append(compared.read(name, file.read().decode("utf-8")))
+        except UnicodeDecodeError as error:
+            wrong.append(f"{name}: the file is not UTF-8: byte {error.start + 1}")
+        except BadLine as error:
+            wrong.append(str(error))
+        except OSError as error:
+            wrong.append(f"{name}: {error.strerror}")
+    if wrong:
+        raise click.UsageError("\n".join(wrong))
+    found = compared.answer(*sides)
+    click.echo(compared.as_json(found) if form == "json" else compared.as_text(found, *sides))
+    if code := compared.exit_code(found, no_new_access):
+        raise SystemExit(code)
+
+
 def _asking(command: Callable[..., None]) -> Callable[..., None]:
     """The options of the commands that ask about a configuration."""
     options: list[Callable[[Callable[..., None]], Callable[..., None]]] = [
@@ -484,6 +613,135 @@ def list_access(who: str, path: Path, environment: str | None, **asked: Any) -> 
     except WrongQuestion as error:
         raise click.UsageError(str(error)) from None
     click.echo(answers.access_json(found) if asked["form"] == "json" else answers.access_text(found))
+
+
+_OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
+
+
+@cli.command()
+@click.argument("base", required=False)
+@click.argument("head", required=False)
+@click.option(
+    "--config",
+    "path",
+    default="config",
+    show_default=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="Where the configuration is, in a revision and in the working tree.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="How it is written on stdout; markdown is for a comment on a pull request.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["changes", "gains", "escalation", "never"]),
+    default="changes",
+    show_default=True,
+    help="What it exits with 1 for; for what is unknown it exits with 3 anyway.",
+)
+@click.option("--template", "templates", is_flag=True, help="BASE and HEAD are templates, or folders of them.")
+@click.option("--text", type=_OUT, help="Write the text to a file too.")
+@click.option("--markdown", type=_OUT, help="Write the comment to a file too.")
+@click.option("--json", type=_OUT, help="Write the JSON to a file too.")
+@click.option("--sarif", type=_OUT, help="Write the SARIF to a file too.")
+def diff(
+    base: str | None, head: str | None, path: Path, form: str, fail_on: FailOn, templates: bool, **files: Path | None
+) -> None:
+    """Say in words what a change of the configuration does to access, and what its deployment does.
+
+    BASE and HEAD are git revisions, or folders with a configuration. Without them: where this branch left the default
+    branch, and the working tree. Exits with 0 if nothing changes that --fail-on names, with 1 if something does, with 2
+    if there is no such revision, and with 3 if it is unknown: a side does not compile, or cannot be compared.
+    """
+    from dutybound.changes import review
+    from dutybound.compiler import compile_everywhere
+    from dutybound.report.diff import Sides
+    from dutybound.revisions import NoRevision, versions
+
+    if templates:
+        found, sides = _of_templates(base, head)
+        _review(found, sides, form, fail_on, path, files)
+    try:
+        with versions(base, head, path) as both:
+            day = today()
+            sides = Sides(*(version.name for version in both))
+            if all(version.empty for version in both):
+                raise NoRevision(f"neither side has a configuration at {path}", "say where it is with --config")
+            before, after = ({} if v.empty else compile_everywhere(v.path, day, v.shown) for v in both)
+    except NoRevision as error:
+        raise click.UsageError(f"{error}{f'; {error.hint}' if error.hint else ''}") from None
+    _review(review(before, after), sides, form, fail_on, path, files)
+
+
+def _of_templates(base: str | None, head: str | None) -> tuple[Review | Broken, Sides]:
+    from dutybound.changes import review_templates
+    from dutybound.report.diff import Sides
+    from dutybound.template import read
+
+    if base is None or head is None:
+        raise click.UsageError(
+            "--template compares two: give BASE and HEAD, a template each or a folder such as cdk.out"
+        )
+    return review_templates(read(Path(base)), read(Path(head))), Sides(base, head)
+
+
+def _review(
+    found: Review | Broken, sides: Sides, form: str, fail_on: FailOn, path: Path, files: Mapping[str, Path | None]
+) -> NoReturn:
+    """Write a review wherever it is wanted, and end with its exit code."""
+    from dutybound.report.diff import written
+
+    for name, file in files.items():
+        if file is not None:
+            _put(file, written(found, sides, name, path.as_posix()) + "\n")
+    click.echo(written(found, sides, form, path.as_posix(), _colour(sys.stdout)))
+    raise SystemExit(found.exit_code(fail_on))
+
+
+def _put(file: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise click.ClickException(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+@cli.command()
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--environment", help="The environment of the account at hand, if the configuration names any.")
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    type=click.Choice(["cis-7", "cis-5", "fsbp"]),
+    default=("cis-7", "fsbp"),
+    show_default=True,
+    help="CIS AWS Foundations 7.0.0 or 5.0.0, or AWS Foundational Security Best Practices; again for more.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+def compliance(path: Path, environment: str | None, benchmarks: tuple[Benchmark, ...], form: str) -> None:
+    """List the identity controls of CIS and AWS, each as met, not met or not ours, and where.
+
+    'not ours' is what the configuration of PATH cannot make so, with who has to do what. Exits with 0 if no control is
+    'not met', else with 1.
+    """
+    from dutybound import compliance
+
+    outcomes = compliance.compliance(_baseline(path, environment), dict.fromkeys(benchmarks))
+    if form == "text":
+        click.echo(compliance.text(outcomes, _colour(sys.stdout)))
+    else:
+        click.echo(compliance.markdown(outcomes) if form == "markdown" else compliance.as_json(outcomes))
+    if any(outcome.state == "not met" for outcome in outcomes):
+        raise SystemExit(FINDINGS)
 
 
 def _question(who: str, action: str, resource: str, asked: Mapping[str, Any]) -> Question:

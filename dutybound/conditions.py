@@ -194,7 +194,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @lru_cache(maxsize=4096)
-def _moment(text: str) -> Decimal | None:
+def moment(text: str) -> Decimal | None:
     """Seconds since 1970: epoch time, or a W3C date (NOTE-datetime); without a zone it is read as UTC.
 
     Four digits can be a year or an epoch, and are neither.
@@ -274,7 +274,7 @@ _MATCHES: dict[str, Callable[[str, bool], Match]] = {
     "BinaryEquals": _binary,
     "IpAddress": _ip,
     **{f"Numeric{name}": _ordered(_number, order) for name, order in _ORDERS.items()},
-    **{f"Date{name}": _ordered(_moment, order) for name, order in _ORDERS.items()},
+    **{f"Date{name}": _ordered(moment, order) for name, order in _ORDERS.items()},
 }
 _NEGATED = {
     "StringNotEquals": "StringEquals",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -405,7 +405,14 @@ ConditionValue = Annotated[
 RawAction = Annotated[
     Text, Word(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9_*?-]+", 192, "an action is written as in 's3:GetObject' or 's3:Get*'")
 ]
-Subject = Annotated[Text, Word(r"(team|role|duty) [A-Za-z][A-Za-z0-9_-]*", 80, "it is written as in 'team developers'")]
+Subject = Annotated[
+    Text,
+    Word(
+        r"(team|role|duty) [A-Za-z][A-Za-z0-9_-]*|person [A-Za-z0-9_+=,.@-]+|organization|break-glass",
+        80,
+        "it is written as in 'team developers', or is 'organization' or 'break-glass'",
+    ),
+]
 Sid = Annotated[Text, Word(r"[A-Za-z0-9]+", 64, "a Sid is made of letters and digits", digits=True)]
 
 
@@ -433,13 +440,9 @@ def parameters_in(text: str) -> tuple[str, ...]:
 
 
 class Model(BaseModel):
-    """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it.
-
-    `later` names keys that are part of the language and not of this version: they are refused by name.
-    """
+    """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-    later: ClassVar[frozenset[str]] = frozenset()
     _span: Span | None = PrivateAttr(default=None)
 
     @property
@@ -1230,7 +1233,7 @@ class BreakGlass(Model):
         min_length=1, description="IAM users for emergencies only", examples=[["break-glass-1"]]
     )
     alert: tuple[Email, ...] = Field(
-        min_length=1, description="Who is told of every use", examples=[["security@acme.example"]]
+        min_length=1, description="Who is told of every use, the root user's too", examples=[["security@acme.example"]]
     )
     through: Literal["user", "role"] = Field(
         "user", description="user: the users hold all rights, behind MFA; role: a one-hour role does, behind MFA"
@@ -1269,18 +1272,35 @@ class Mfa(Model):
     own_access_keys: StrictBool = Field(False, description="Let people manage their own access keys, with MFA")
 
 
-FINDINGS = ("broad-managed-policy", "wide-action", "wide-resource")
+FindingName = Literal[
+    "broad-managed-policy",
+    "empty-team",
+    "lone-break-glass-user",
+    "long-lived-keys",
+    "long-session",
+    "more-than-viewing",
+    "person-without-team",
+    "telling-name",
+    "too-many-administrators",
+    "unheld-duty",
+    "unreviewed-code",
+    "wide-action",
+    "wide-parameter",
+    "wide-resource",
+    "wide-trust",
+]
+FINDINGS: tuple[str, ...] = get_args(FindingName)
 """Findings that somebody can accept on purpose."""
 
 
 class Waiver(Model):
     """A finding that is accepted on purpose, by whom it concerns, with a reason and an end."""
 
-    finding: Literal["broad-managed-policy", "wide-action", "wide-resource"] = Field(
-        description="The name of the finding", examples=["wide-resource"]
-    )
+    finding: FindingName = Field(description="The name of the finding", examples=["wide-resource"])
     for_: Subject = Field(
-        alias="for", description="'team NAME', 'role NAME' or 'duty NAME'", examples=["team developers"]
+        alias="for",
+        description="'team NAME', 'role NAME', 'duty NAME', 'person NAME', 'organization' or 'break-glass'",
+        examples=["team developers"],
     )
     reason: Sentence = Field(
         description="Why it is accepted", examples=["The legacy service has no resource-level permissions"]
@@ -1433,6 +1453,9 @@ class Guardrails(Model):
     boundary: WorkloadBoundary | None = Field(None, description="What teams that create roles may create")
     organization: OrganizationGuardrails | None = Field(
         None, description="Policies of AWS Organizations, over whole accounts; absent: none"
+    )
+    administrators: Annotated[int, Whole(1, 5000, "people")] = Field(
+        5, description="How many people may have all rights; above it is a finding", examples=[3]
     )
 
 

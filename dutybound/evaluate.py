@@ -23,7 +23,7 @@ from dutybound.baseline import Account, Group, Role
 from dutybound.conditions import Keys, Match, Test, Unknown, Values, like, prepare
 from dutybound.managed import managed_policy
 from dutybound.policy import VERSION, Policy, Statement, filled, glob
-from dutybound.principals import Caller, CallerKind, Named, caller, named, spared
+from dutybound.principals import Caller, CallerKind, Named, PerhapsNamed, caller, named, spared
 
 Outcome = Literal["allowed", "denied", "unknown"]
 
@@ -122,12 +122,12 @@ class Judge:
         self._all = policies if isinstance(policies, Policies) else Policies(identity=tuple(policies))
         self._scps = range(_ORGANIZATION, _ORGANIZATION + len(self._all.scps or ()))
         self._rcps = range(self._scps.stop, self._scps.stop + len(self._all.rcps or ()))
-        self._index = _Index(
-            [
-                _Prepared(number, level, Place(name, index, statement), policy.version == VERSION)
-                for number, (level, name, policy, index, statement) in enumerate(_listed(self._all))
-            ]
-        )
+        prepared = [
+            _Prepared(number, level, Place(name, index, statement), policy.version == VERSION)
+            for number, (level, name, policy, index, statement) in enumerate(_listed(self._all))
+        ]
+        self._prepared = prepared
+        self._index = _Index(prepared)
         self._verdicts: dict[tuple[object, ...], _Verdict] = {}
         # RCPFullAWSAccess is attached everywhere and cannot be detached (Organizations User Guide, "RCP evaluation"):
         # a level of RCPs that only denies is read as having it, and narrows nothing beyond its denies.
@@ -140,9 +140,21 @@ class Judge:
             ),
         ]
 
+    @property
+    def statements(self) -> tuple[Spoken, ...]:
+        """All statements, each with its level."""
+        return tuple(Spoken(p.level, p.place.statement, p.variables) for p in self._prepared)
+
     def naming(self, action: str) -> list[Statement]:
         """The statements that speak of an action, whatever the resource and the conditions."""
         return [prepared.place.statement for prepared in self._index.speaking(action.lower()).statements]
+
+    def speaking(self, action: str) -> tuple[Spoken, ...]:
+        """The statements that speak of an action, each with its level; equal ones decide alike.
+
+        Actions of which the same statements speak are answered with the same tuple.
+        """
+        return self._index.speaking(action.lower()).spoken
 
     def decide(self, request: Request) -> Decision:
         """Judge one request."""
@@ -170,6 +182,7 @@ class Judge:
         allows: list[_Prepared] = []
         doubts: list[tuple[_Prepared, str]] = []
         namings: set[Named] = set()
+        perhaps: set[Named] = set()
         for prepared, doubt in self._index.speaking(request.action.lower()).on(request.resource, keys):
             if prepared.level in skipped:
                 continue
@@ -179,6 +192,7 @@ class Judge:
                     naming = self._naming(prepared, who)
             except Unknown as unknown:
                 doubt = unknown
+                naming = unknown.most if isinstance(unknown, PerhapsNamed) else naming
             try:
                 if naming is Named.NOT or not prepared.holds(request.resource, keys):
                     continue
@@ -186,6 +200,8 @@ class Judge:
                 doubt = unknown
             if doubt is not None:
                 doubts.append((prepared, str(doubt)))
+                if prepared.level == _RESOURCE and not prepared.denies:
+                    perhaps.add(naming)
                 continue
             if prepared.denies:
                 denies.append(prepared)
@@ -193,7 +209,7 @@ class Judge:
                 allows.append(prepared)
                 if prepared.level == _RESOURCE:
                     namings.add(naming)
-        return _Found(denies, allows, doubts, namings)
+        return _Found(denies, allows, doubts, namings, perhaps)
 
     def _skipped(self, who: Caller, keys: Keys) -> tuple[int, ...]:
         """The levels that do not apply to a principal.
@@ -226,10 +242,10 @@ class Judge:
         """What follows from the levels that allow a request that nothing denies. It is worked out once."""
         allowing = frozenset([prepared.level for prepared in found.allows])
         doubted = frozenset([prepared.level for prepared, _ in found.doubts if not prepared.denies])
-        key = (standing, allowing, doubted, frozenset(found.named))
+        key = (standing, allowing, doubted, frozenset(found.named), frozenset(found.perhaps))
         verdict = self._verdicts.get(key)
         if verdict is None:
-            answers = self._answers(standing, allowing, doubted, found.named)
+            answers = self._answers(standing, allowing, doubted, found)
             verdict = _Verdict(answers.granted, answers.silent, answers.by_resource_alone)
             if len(self._verdicts) >= _MOST_ACTIONS:
                 self._verdicts.clear()
@@ -237,7 +253,7 @@ class Judge:
         return verdict
 
     def _answers(
-        self, standing: _Standing, allowing: frozenset[int], doubted: frozenset[int], namings: set[Named]
+        self, standing: _Standing, allowing: frozenset[int], doubted: frozenset[int], found: _Found
     ) -> _Answers:
         kind, skipped = standing.kind, standing.skipped
 
@@ -245,7 +261,7 @@ class Judge:
             return _YES if number in allowing else _MAYBE if number in doubted else _NO
 
         def naming(how: Named) -> Yes:
-            return _YES if how in namings else _MAYBE if _RESOURCE in doubted else _NO
+            return _YES if how in found.named else _MAYBE if how in found.perhaps else _NO
 
         session = _YES
         if _SESSION not in skipped:
@@ -277,6 +293,24 @@ class Judge:
         return "same account" if _same_account(request, keys, who) else "across accounts"
 
 
+class Spoken(NamedTuple):
+    """A statement where it decides: at which level, and whether `${…}` in it is a policy variable."""
+
+    level: int
+    statement: Statement
+    variables: bool
+
+    @property
+    def grants(self) -> bool:
+        """Whether it can allow by itself: an Allow of an identity or of a resource."""
+        return self.statement.effect == "Allow" and self.level in (_IDENTITY, _RESOURCE)
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of the principal itself: of an identity policy, the boundary or the session."""
+        return self.level < _RESOURCE
+
+
 class _Found(NamedTuple):
     """The statements that speak of a request, and those that may."""
 
@@ -285,6 +319,8 @@ class _Found(NamedTuple):
     doubts: list[tuple[_Prepared, str]]
     named: set[Named]
     """How the allowing statements of the resource policy name the caller."""
+    perhaps: set[Named]
+    """How, at most, those name the caller of which it is not known whether they allow."""
 
 
 _Case = Literal["alone", "outside", "root assumes", "same account", "across accounts"]
@@ -565,6 +601,7 @@ class _Speaking:
 
     def __init__(self, statements: list[_Prepared]) -> None:
         self.statements = statements
+        self.spoken = tuple(Spoken(p.level, p.place.statement, p.variables) for p in statements)
         self._everywhere: list[_Prepared] = []
         self._by_start: dict[str, list[tuple[_Prepared, Match | None]]] = {}
         for prepared in statements:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from dutybound.accounts import Destination, destinations
 from dutybound.baseline import Target, camel
+from dutybound.break_glass import EMERGENCY_ROLE
 from dutybound.config import Configuration, DutyUse, Role, Team, TeamTrust
 from dutybound.diagnostic import Diagnostic, Text
 from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Statement
@@ -53,6 +54,15 @@ def takes(configuration: Configuration, name: Text, team: Team, found: list[Diag
         if targets := [t for d in members if is_in(role, d) for t in d.targets]:
             origins = (Origin("trusts", role.trusts.team.span, role.trusts.span),)
             yield take(f"Take{camel(role_name)}", f"role{PATH}{role_name}", targets, configuration, origins, found)
+
+
+def takes_break_glass(configuration: Configuration, found: list[Diagnostic]) -> Statement | None:
+    """What lets the break-glass users in the hub take the role of that name in the member accounts."""
+    targets = [t for d in destinations(configuration) if d.standing == "member" for t in d.targets]
+    if not targets:
+        return None
+    origins = (Origin("break_glass", configuration.break_glass.span),)
+    return take("TakeBreakGlassElsewhere", EMERGENCY_ROLE, targets, configuration, origins, found)
 
 
 def take(

@@ -34,7 +34,17 @@ from dutybound.config import Configuration, DutyUse, Passwords, Team, TeamTrust,
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
-from dutybound.hub import TEAM_BOUNDARY, TEAM_PATH, duties_in, is_in, proved, takes, team_boundary, team_trust
+from dutybound.hub import (
+    TEAM_BOUNDARY,
+    TEAM_PATH,
+    duties_in,
+    is_in,
+    proved,
+    takes,
+    takes_break_glass,
+    team_boundary,
+    team_trust,
+)
 from dutybound.issuer import identities, identity_providers
 from dutybound.mfa import mfa_policy, people_boundary
 from dutybound.never import never
@@ -42,8 +52,8 @@ from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack, sizes_by_duty
 from dutybound.policy import ACCOUNT, Condition, Origin, Policy, Statement, minified
 from dutybound.quotas import quota
 from dutybound.read import Reading
-from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
-from dutybound.waiver import Held, settled
+from dutybound.trust import PATH, SWITCHED_NAME, for_servers, may_take, size_errors, trust_policy
+from dutybound.waiver import Held
 from dutybound.when import MFA_PRESENT, after_end, before_end
 
 RESOURCES_PER_STACK = quota("resources-per-stack").value
@@ -59,16 +69,17 @@ def lower(
     environment: str | None = None,
     today: date | None = None,
     destination: Destination | None = None,
+    held: list[Held] | None = None,
 ) -> Checked[Baseline]:
     """Decide the baseline of a destination: the Baseline, or None with every error found on the way.
 
     Without `accounts` in the configuration, `environment` is that of the account at hand, for what it says `in:` some;
     with them, `destination` is one of `accounts.destinations`. `today` is the day on which what has ended is reported
-    (without one, nothing has).
+    (without one, nothing has). What a waiver must accept is added to `held`.
     """
     destination = destination or Destination(environment, environment)
     environment = destination.environment
-    work = _Lowering(reading, destination, today)
+    work = _Lowering(reading, destination, today, [] if held is None else held)
     account = work.account()
     found = in_order(work.found)
     if any(d.severity == "error" for d in found):
@@ -92,14 +103,14 @@ def scope_of(configuration: Configuration) -> Scope:
 class _Lowering:
     """One run: the reading, the diagnostics found, and the parts of the account in the order they are decided."""
 
-    def __init__(self, reading: Reading, destination: Destination, today: date | None) -> None:
+    def __init__(self, reading: Reading, destination: Destination, today: date | None, held: list[Held]) -> None:
         self.configuration: Configuration = reading.configuration
         self.duties = reading.duties
         self.destination, self.today = destination, today
         self.has_people = destination.standing != "member"
         self.hub = accounts.hub(self.configuration) or ACCOUNT
         self.found: list[Diagnostic] = []
-        self.held: list[Held] = []
+        self.held = held
         self.scope = scope_of(self.configuration)
         self.prefix = str(self.configuration.organization.name)
         self.region = str(self.configuration.organization.home_region)
@@ -141,7 +152,6 @@ class _Lowering:
         account = self._with_break_glass(account)
         self._check_stack_sizes(account)
         self._check_account_quotas(account)
-        self.found += settled(self.held, self.configuration.waivers, self.today)
         return account
 
     def _here(self) -> dict[Text, RoleEntry]:
@@ -152,11 +162,15 @@ class _Lowering:
         wanted, passwords = self.configuration.break_glass, self.configuration.passwords
         bounds = self.configuration.guardrails.boundary
         path = str(bounds.path) if bounds is not None else None
-        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path)
+        users_in = ACCOUNT if self.has_people else self.hub
+        taken = None
+        if self.destination.standing == "hub":
+            taken = takes_break_glass(self.configuration, self.found)
+        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path, users_in, taken)
         return replace(
             account,
             policies=tuple(sorted([*account.policies, *emergency.policies], key=lambda p: p.name)),
-            groups=tuple(sorted([*account.groups, emergency.group], key=lambda g: g.name)),
+            groups=tuple(sorted([*account.groups, *emergency.groups], key=lambda g: g.name)),
             users=tuple(sorted([*account.users, *emergency.users], key=lambda u: u.name)),
             roles=tuple(sorted([*account.roles, *emergency.roles], key=lambda r: r.name)),
             alarm=emergency.alarm,
@@ -262,7 +276,12 @@ class _Lowering:
         who = f"team {quoted(name)}"
         access = self._access(f"team {name}", uses)
         access = replace(access, statements=tuple(proved(access.statements)))
-        self._check_mfa(who, access)
+        self._check_mfa(who, access, "its trust asks for MFA already: give it a duty that asks for no fresh one")
+        if len(TEAM_PATH) + len(name) > SWITCHED_NAME:
+            message = f"{who}: people could not switch to its role in the console: its path and name have "
+            message += f"{len(TEAM_PATH) + len(name)} characters; {SWITCHED_NAME} is the limit"
+            hint = f"use at most {SWITCHED_NAME - len(TEAM_PATH)}"
+            self.found.append(Diagnostic("name-too-long", message, name.span, hint))
         shared = [FOR_PEOPLE] if self._fences_people() else []
         slots = POLICIES_PER_ROLE - len(shared) - len(access.managed)
         statements = _distinct([*access.statements, *self._never(team), *self._denied_anyway(uses, access)])
@@ -441,7 +460,7 @@ class _Lowering:
         if guardrails.boundary is not None:
             self.found += boundary.check(guardrails.boundary)
 
-    def _check_mfa(self, who: str, access: Access) -> None:
+    def _check_mfa(self, who: str, access: Access, hint: str = "give it to a team, or a duty without that") -> None:
         """IAM User Guide, "Secure API access with MFA": credentials of a role do not carry the MFA of who took it."""
         dead: dict[str, list[Statement]] = {}
         for statement in access.statements:
@@ -454,7 +473,6 @@ class _Lowering:
             message = f"{who}: duty {quoted(duty)} asks for MFA for {', '.join(actions[:2])}{more}; "
             message += "sessions of roles carry none, so these are never allowed"
             at = next((o.asked for s in statements for o in s.origins if o.duty == duty), None)
-            hint = "give it to a team, or a duty without that"
             self.found.append(Diagnostic("mfa-in-role", message, at, hint, severity="warning"))
 
     def _check_end(self, what: str, until: Text) -> None:
@@ -484,15 +502,8 @@ class _Lowering:
 
     def _check_account_quotas(self, account: Account) -> None:
         """What an account holds at most: an error above what AWS raises a quota to, a warning above what is there."""
-        counts = {
-            "groups-per-account": len(account.groups),
-            "oidc-providers-per-account": len(account.identity_providers),
-            "policies-per-account": len(account.policies),
-            "roles-per-account": len(account.roles) + 1,  # that of the alarm
-            "users-per-account": len(account.users),
-        }
         at = self.configuration.organization.span
-        for name, count in counts.items():
+        for name, count in account_counts(account).items():
             limit = quota(name)
             if count > limit.value:
                 final = count > limit.maximum
@@ -515,6 +526,17 @@ class _Lowering:
                 )
                 at = self.configuration.organization.span
                 self.found.append(Diagnostic("too-many-resources", message, at, "declare fewer people and teams"))
+
+
+def account_counts(account: Account) -> dict[str, int]:
+    """How much of each quota of an account its baseline uses, by the name of the quota."""
+    return {
+        "groups-per-account": len(account.groups),
+        "oidc-providers-per-account": len(account.identity_providers),
+        "policies-per-account": len(account.policies),
+        "roles-per-account": len(account.roles) + 1,  # that of the alarm
+        "users-per-account": len(account.users),
+    }
 
 
 def _first(pair: tuple[str, Origin]) -> str:
@@ -561,7 +583,7 @@ def _password_policy(wanted: Passwords | None) -> PasswordPolicy:
     if wanted is None:
         return PasswordPolicy()
     require = None if wanted.require is None else tuple(sorted(set(wanted.require)))
-    return PasswordPolicy(wanted.minimum_length, wanted.remember, wanted.max_age_days, require)
+    return PasswordPolicy(wanted.minimum_length, wanted.remember, wanted.max_age_days, require, wanted.span)
 
 
 def _distinct(statements: Iterable[Statement]) -> list[Statement]:

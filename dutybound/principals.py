@@ -71,16 +71,24 @@ def caller(text: str) -> Caller:
     return Caller(_KIND[kind], text, account, parts[0] if kind == "assumed-role" else parts[-1])
 
 
+class PerhapsNamed(Unknown):
+    """Whether a Principal names the caller is not known; `most` says how closely it can."""
+
+    def __init__(self, why: str, most: Named = Named.DIRECTLY) -> None:
+        super().__init__(why)
+        self.most = most
+
+
 def named(principals: tuple[Principal, ...], who: Caller) -> Named:
-    """How a Principal element names the caller. Raises Unknown where that hangs on what the request does not say."""
+    """How a Principal element names the caller. Raises PerhapsNamed where that hangs on what the request leaves out."""
     best, doubt = Named.NOT, None
     for principal in principals:
         for value in principal.values:
             try:
                 best = max(best, _named(principal.kind, value, who))
-            except Unknown as unknown:
-                doubt = unknown
-    if doubt is not None and best is not Named.DIRECTLY:
+            except PerhapsNamed as perhaps:
+                doubt = perhaps if doubt is None or perhaps.most > doubt.most else doubt
+    if doubt is not None and doubt.most > best:
         raise doubt
     return best
 
@@ -89,10 +97,10 @@ def _named(kind: str, value: str, who: Caller) -> Named:
     if value == "*":
         return Named.DIRECTLY
     if who.kind == "unnamed":
-        raise Unknown("the request does not say whose it is, and a policy names who may")
+        raise PerhapsNamed("the request does not say whose it is, and a policy names who may")
     if kind != "AWS":
         if kind == "CanonicalUser" and who.kind != "outside":
-            raise Unknown("a policy names a canonical user id, which no ARN tells")
+            raise PerhapsNamed("a policy names a canonical user id, which no ARN tells")
         return Named.DIRECTLY if who.kind == "outside" and value == who.text else Named.NOT
     meant = caller(value)
     if who.account and meant.kind == "root" and meant.account == who.account:
@@ -104,9 +112,10 @@ def _named(kind: str, value: str, who: Caller) -> Named:
     if who.kind in ("role", "session") and meant.kind == "role":
         return Named.ENTITY if meant.name == who.name else Named.NOT
     if who.kind == "role" and meant.kind == "session" and meant.name == who.name:
-        raise Unknown(f"a policy names the session {value}, and the request only the role")
+        raise PerhapsNamed(f"a policy names the session {value}, and the request only the role")
     if who.kind == "federated" and meant.kind == "user":
-        raise Unknown(f"a policy names {value}, and the request does not say who made the federated session")
+        why = f"a policy names {value}, and the request does not say who made the federated session"
+        raise PerhapsNamed(why, Named.ENTITY)  # boundary and session policy would still limit it
     return Named.DIRECTLY if meant.kind == who.kind and value == who.text else Named.NOT
 
 

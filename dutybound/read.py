@@ -360,10 +360,8 @@ def _unknown_key(whole: Loc, place: _Place) -> Diagnostic:
     where = _where(whole[:-1])
     if model is None:
         return Diagnostic("unknown-key", f"{where}: there is no key {quoted(key)}", span)
-    if key in model.later:
-        return _later(key, where, span)
     known = list(_fields_of(model))
-    hint = did_you_mean(key, [*known, *model.later]) or _belongs_in(key) or f"known keys: {', '.join(known)}"
+    hint = did_you_mean(key, known) or _belongs_in(key) or f"known keys: {', '.join(known)}"
     return Diagnostic("unknown-key", f"{where}: there is no key {quoted(key)}", span, hint)
 
 
@@ -375,11 +373,6 @@ def _belongs_in(key: str) -> str:
             inside = [step for step in pattern if step != "*" and not step.startswith(("trust-", "grant-", "only-"))]
             places.append(f"in {_KINDS.get(inside[-1], quoted(inside[-1]))}" if inside else "at the top of a file")
     return f"it belongs {' or '.join(dict.fromkeys(places))}" if places else ""
-
-
-def _later(key: str, where: str, span: Span | None) -> Diagnostic:
-    message = f"{where}: {quoted(key)} is part of the language, but this version does not support it yet"
-    return Diagnostic("not-supported-yet", message, span, "remove it")
 
 
 def _no_kind(whole: Loc, place: _Place) -> Iterator[Diagnostic]:
@@ -638,10 +631,17 @@ def _passed_errors(name: Text, duty: Duty, roles: Mapping[str, Text]) -> Iterato
 
 
 def _waiver_errors(configuration: Configuration, names: Mapping[str, Mapping[str, Text]]) -> Iterator[Diagnostic]:
+    people = {str(m.name): m.name for team in configuration.teams.values() for m in team.members}
+    known_by_kind: dict[str, Mapping[str, Text]] = {
+        "team": names["teams"],
+        "role": names["roles"],
+        "duty": names["duties"],
+        "person": {**people, **names["people"]},
+    }
     for waiver in configuration.waivers:
         kind, _, name = waiver.for_.partition(" ")
-        known = names[f"{kind[:-1]}ies" if kind == "duty" else f"{kind}s"]
-        if name not in known:
+        known = known_by_kind.get(kind, {})
+        if name and name not in known:
             message = f"a waiver is for a {kind} that does not exist: {quoted(name)}"
             near = did_you_mean(name, known)
             yield Diagnostic(f"unknown-{kind}", message, waiver.for_.span, near or "remove it, or correct the name")
@@ -654,6 +654,7 @@ def _name_errors(configuration: Configuration) -> Iterator[Diagnostic]:
     yield from _same_but_for_case("duty", list(configuration.duties))
     wrong = list(accounts.check(configuration))
     yield from wrong or rollout.check(configuration)
+    yield from _team_role_errors(configuration)
     yield from _people_errors(configuration)
     yield from _tag_errors(configuration)
 
@@ -673,6 +674,19 @@ def _same_but_for_case(kind: str, names: Iterable[Text]) -> Iterator[Diagnostic]
                 f"{kind} {quoted(name)} differs from {quoted(other)} only in case, which IAM takes for the same name"
             )
             yield Diagnostic("duplicate-name", message, name.span, f"the other is at {other.span.place}")
+
+
+def _team_role_errors(configuration: Configuration) -> Iterator[Diagnostic]:
+    """Teams of a hub are roles in the other accounts, where names are as unique as those of other roles."""
+    if configuration.organization.hub is None:
+        return
+    roles = {name.casefold(): name for name in (*configuration.roles, *map(Text, RESERVED_ROLES))}
+    for name in sorted(configuration.teams):
+        if (role := roles.get(name.casefold())) is not None:
+            whose = "a role of the baseline itself" if role.span is None else f"the role {quoted(role)}"
+            message = f"team {quoted(name)} is a role in the other accounts, and has the name of {whose}"
+            kind = "reserved-name" if role.span is None else "duplicate-name"
+            yield Diagnostic(kind, message, name.span, "give it another name")
 
 
 RESERVED_TAGS = ("email", "environment", "managed-by", "organization", "owner")
@@ -731,12 +745,6 @@ def _people_errors(configuration: Configuration) -> Iterator[Diagnostic]:
             if len(teams_of[fold]) == GROUPS_PER_USER + 1:
                 message = f"{quoted(member.name)} is in more than {GROUPS_PER_USER} teams; IAM allows no more groups"
                 yield Diagnostic("too-many-teams", message, member.name.span, "merge some of the teams")
-    strangers = not teams_of.keys() <= {name.casefold() for name in configuration.people}
-    for name in configuration.people:
-        if name.casefold() not in teams_of and not strangers:  # who is misspelt in a team has an error already
-            message = f"person {quoted(name)} is in no team, and so gets no user"
-            hint = "add a team, or remove the person"
-            yield Diagnostic("person-without-team", message, name.span, hint, severity="warning")
 
 
 def _member_errors(name: Text, team: Text, first: Text, configuration: Configuration) -> Iterator[Diagnostic]:

@@ -249,6 +249,28 @@ def policies(texts: Mapping[str, str]) -> Policies:
     return _judged({name: _READERS[name](JSON.decode(text)) for name, text in texts.items()})
 
 
+def policies_of(document: object) -> Policies:
+    """The policies of a file: one identity policy, a list of them, or the fields of a line. Raises BadLine."""
+    if isinstance(document, list):
+        return Policies(identity=_identity(document))
+    if not isinstance(document, dict):
+        raise BadLine("it must hold a policy, a list of policies, or an object of " + ", ".join(POLICY_FIELDS))
+    if "Statement" in document or "Version" in document:
+        return Policies(identity=(identity_policy(document, "the policy"),))
+    for field in document:
+        if field not in POLICY_FIELDS:
+            hint = did_you_mean(field, ("Statement", *POLICY_FIELDS))
+            raise BadLine(f"{quoted(field)} is no field of policies{'; ' if hint else ''}{hint}")
+    if not document:
+        raise BadLine("it holds no policy: write an empty list for a principal without any")
+    return _judged({name: _READERS[name](value) for name, value in document.items()})
+
+
+def document(name: str, text: str) -> object:
+    """The JSON of a file. Raises BadLine, with its name."""
+    return _document(name, text)
+
+
 def _judged(read: Mapping[str, Any]) -> Policies:
     return Policies(**{"resource" if name == "resource_policy" else name: value for name, value in read.items()})
 

@@ -61,6 +61,7 @@ def test_the_bench_measures(
 ) -> None:
     """One run at the smallest size: every figure is there, and the results are written where a date is given."""
     monkeypatch.setattr(bench, "HERE", tmp_path)
+    monkeypatch.setattr(bench, "SIMULATE_SHARE", "0.005")
     bench.main(["--runs", "1", "--sizes", "10", "--date", "2026-11-24"])
     record = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     (size,) = record["sizes"]
@@ -68,6 +69,11 @@ def test_the_bench_measures(
     assert size["memory"] > 10
     assert all(size["stages"][stage] >= 0 for stage in bench.STAGES)
     assert size["errors"] == []
+    assert size["judge"]["tests"] > 10
+    assert size["judge"]["tests_per_second"] > 100
+    assert set(size["judge"]["answers"]) == set(bench.ANSWERS)
+    assert [load["name"] for load in record["simulate"]] == ["short policies", "100 KB"]
+    assert all(load["rate"] > 100 for load in record["simulate"])
     assert (tmp_path / "results.md").read_text(encoding="utf-8") == capsys.readouterr().out
 
 

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 BASE = """\
 version: 1
 organization: {name: acme, owner: security@acme.example}
-break_glass: {users: [emergency], alert: [security@acme.example]}
+break_glass: {users: [emergency, emergency-2], alert: [security@acme.example]}
 """
 
 
@@ -111,6 +111,7 @@ roles:
   flow: {purpose: Log, trusts: {service: vpc-flow-logs.amazonaws.com}}
   partner: {purpose: Audit, trusts: {account: 012345678901, external_id: abc-1}}
   sister: {purpose: Deploy, trusts: {account: 999988887777}}
+waivers: [{finding: wide-trust, for: role sister, reason: All of it is ours, until: 2030-01-01}]
 """
     roles = {r.name: r for r in compiled(text).accounts[0].roles}
     assert roles["web"].instance_profile is not None

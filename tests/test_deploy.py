@@ -53,6 +53,12 @@ roles:
     trusts: {service: ec2}
     duties:
       - read-storage: {buckets: [acme-assets]}
+  pipeline:
+    purpose: GitHub publishes the assets from the main branch
+    trusts:
+      github: {repository: acme/web, branch: main, owner_id: 101, repository_id: 202, older_form: false}
+    duties:
+      - use-storage: {buckets: acme-assets}
   partner-audit:
     purpose: Our partner looks at the audit trail
     trusts: {account: "999988887777", external_id: acme-9f3c2b7148d0}
@@ -110,12 +116,28 @@ def test_the_account_holds_exactly_the_baseline(site: Site) -> None:
     wanted, found = site.wanted(), site.found()
     assert differences(wanted, found) == []
     assert found == wanted
-    assert all(found[kind] for kind in ("policies", "groups", "users", "roles", "topics", "rules"))
+    assert all(
+        found[kind] for kind in ("policies", "groups", "users", "roles", "identity providers", "topics", "rules")
+    )
 
 
 def test_the_instance_profile_holds_its_role(site: Site) -> None:
     found = site.emulator.client("iam").get_instance_profile(InstanceProfileName="web-server")["InstanceProfile"]
     assert [role["RoleName"] for role in found["Roles"]] == ["web-server"]
+
+
+def test_an_identity_provider_that_nobody_asked_for_is_seen(site: Site) -> None:
+    """The account trusts one issuer for one audience; another one beside it is found."""
+    asked_for = {"token.actions.githubusercontent.com": ["sts.amazonaws.com"]}
+    assert {name: facts["audiences"] for name, facts in site.found()["identity providers"].items()} == asked_for
+    iam = site.emulator.client("iam")
+    made = iam.create_open_id_connect_provider(Url="https://login.stranger.example", ClientIDList=["x"])
+    try:
+        (difference,) = differences(site.wanted(), site.found())
+        assert difference.startswith("identity providers: login.stranger.example is there")
+    finally:
+        iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=made["OpenIDConnectProviderArn"])
+    assert differences(site.wanted(), site.found()) == []
 
 
 def test_addresses_are_asked_before_they_get_alarms(site: Site) -> None:
@@ -124,8 +146,8 @@ def test_addresses_are_asked_before_they_get_alarms(site: Site) -> None:
     assert [sns.get_topic_attributes(TopicArn=arn)["Attributes"]["SubscriptionsConfirmed"] for arn in topics] == ["0"]
 
 
-def test_a_break_glass_sign_in_rings_from_every_region(site: Site) -> None:
-    """A queue listens beside the mail addresses; the sign-in of somebody else rings nothing."""
+def test_a_sign_in_rings_from_every_region(site: Site) -> None:
+    """A queue listens beside the mail addresses: a break-glass user and the root user ring, somebody else does not."""
     sqs, sns = site.emulator.client("sqs"), site.emulator.client("sns")
     arn = f"arn:aws:sqs:{site.emulator.region}:{site.emulator.account}:listener"
     listening = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
@@ -135,17 +157,23 @@ def test_a_break_glass_sign_in_rings_from_every_region(site: Site) -> None:
     subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
     try:
         for region in sorted({stack.region for stack in site.account().stacks}):
-            for name in ("break-glass-1", "bob"):
-                _sign_in(site.emulator.client("events", region), name)
+            for who in ({"type": "IAMUser", "userName": "break-glass-1"}, {"type": "Root"}, BOB):
+                _sign_in(site.emulator.client("events", region), who)
             messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-            assert ["break-glass-1" in message["Body"] for message in messages] == [True], region
+            bodies = [message["Body"] for message in messages]
+            assert [sum(who in body for body in bodies) for who in ("break-glass-1", "Root", "bob")] == [1, 1, 0], (
+                region
+            )
             sqs.purge_queue(QueueUrl=queue)
     finally:
         sns.unsubscribe(SubscriptionArn=subscription)
 
 
-def _sign_in(events: Any, name: str) -> None:
-    detail = {"eventSource": "signin.amazonaws.com", "userIdentity": {"type": "IAMUser", "userName": name}}
+BOB = {"type": "IAMUser", "userName": "bob"}
+
+
+def _sign_in(events: Any, who: dict[str, str]) -> None:
+    detail = {"eventSource": "signin.amazonaws.com", "eventType": "AwsConsoleSignIn", "userIdentity": who}
     entry = {"Source": "test", "DetailType": "AWS Console Sign In via CloudTrail", "Detail": json.dumps(detail)}
     assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
 
@@ -260,6 +288,7 @@ def _retained(site: Site, kept: set[str]) -> Holdings:
         "groups": {group.name for group in account.groups if group.stack in kept},
         "users": {user.name for user in account.users if user.stack in kept},
         "roles": {role.name for role in (*account.roles, *alarm_roles) if role.stack in kept},
+        "identity providers": set[str](),
         "topics": set[str](),
         "rules": set[str](),
     }

@@ -28,28 +28,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dutybound import catalog
-from dutybound.compiler import compile_deployment, compile_path, compile_text
+from dutybound.compiler import compile_everywhere, compile_path, compile_text
 from dutybound.diagnostic import Diagnostic, did_you_mean, render_all
 from dutybound.read import library
 from tests.conftest import CASES, ROOT
-from tests.test_bad_input import BASE
+from tests.test_bad_input import BASE, UNSAID
 
 FOLDER = ROOT / "docs" / "diagnostics"
 INDEX = FOLDER / "README.md"
 RULES = ROOT / "dutybound" / "data" / "diagnostics.json"
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 ELSEWHERE = {
+    "access-gained": "tests/test_diff.py::test_sarif_puts_gains_beside_their_lines",
+    "access-unknown": "tests/test_diff.py::test_what_is_unknown_is_said",
     "account-quota": "tests/test_compile.py::test_what_an_account_holds",
     "file-too-large": "tests/test_diagnostics.py::test_a_file_too_large",
     "no-configuration": "tests/test_cli.py::test_nothing_to_read",
+    "no-organization-id": "tests/test_hub.py::test_more_accounts_than_a_policy_names",
     "too-many-break-glass-users": "tests/test_alarm.py::test_too_many_users_for_a_pattern",
     "too-many-guardrails": "tests/test_fences.py::test_guardrails_that_fit_nowhere",
     "unknown-environment": "tests/test_diagnostics.py::test_an_unknown_environment",
+    "refused-policy": "tests/test_template.py::test_pairs",
+    "unreadable-template": "tests/test_template.py::test_what_is_no_template_is_said",
     "unreadable-file": "tests/test_cli.py::test_nothing_to_read",
 }
 """Names that no YAML text on a page can show, and the test that covers each."""
 
-MADE = {"f'unknown-{kind}'": ("unknown-team", "unknown-role", "unknown-duty")}
+MADE = {"f'unknown-{kind}'": ("unknown-team", "unknown-role", "unknown-duty", "unknown-person")}
 """Names that the source puts together, and what they can be. One that is not among these fails the tests."""
 TODAY = date(2026, 12, 1)
 """The day on which the examples are compiled: some of them have ended."""
@@ -173,8 +178,8 @@ def page(name: str) -> Page:
 PAGES = sorted(file.stem for file in FOLDER.glob("*.md") if file != INDEX)
 
 
-def compiled(block: tuple[str, str], folder: Path) -> tuple[Diagnostic, ...]:
-    """What the compiler finds in a block, read from a file as a user's would be."""
+def compiled(of: str, block: tuple[str, str], folder: Path) -> tuple[Diagnostic, ...]:
+    """What the compiler finds in a block of a page, read from a file as a user's would be."""
     kind, text = block
     assert kind in ("yaml", "yaml whole", "hex"), kind
     file = folder / "config.yaml"
@@ -183,10 +188,12 @@ def compiled(block: tuple[str, str], folder: Path) -> tuple[Diagnostic, ...]:
     else:
         whole = kind == "yaml whole" or re.search(r"^version:", text, re.MULTILINE)
         file.write_text(text if whole else BASE + text, encoding="utf-8")
-    several = re.search(r"^accounts:", text, re.MULTILINE)
-    checked = compile_deployment(file, today=TODAY) if several else compile_path(file, today=TODAY)
-    assert checked.failed == any(d.severity == "error" for d in checked.diagnostics)
-    return checked.diagnostics
+    # Of several accounts, all; an environment without an account has to be chosen.
+    every = compile_everywhere(file, TODAY).values() if "accounts:\n" in text else [compile_path(file, today=TODAY)]
+    for checked in every:
+        assert checked.failed == any(d.severity == "error" for d in checked.diagnostics)
+    found = next((checked.diagnostics for checked in every if checked.diagnostics), ())
+    return tuple(d for d in found if d.name not in UNSAID - {of})
 
 
 def test_a_page_for_each_name() -> None:
@@ -201,14 +208,14 @@ def test_bad(name: str, tmp_path: Path) -> None:
     if block[0] == "text":
         assert name in ELSEWHERE
         return
-    found = compiled(block, tmp_path)
+    found = compiled(name, block, tmp_path)
     assert {d.name for d in found} == {name}, render_all(found)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_good(name: str, tmp_path: Path) -> None:
     """The good example compiles without an error or a warning."""
-    found = compiled(page(name).good, tmp_path)
+    found = compiled(name, page(name).good, tmp_path)
     assert found == (), render_all(found)
 
 

@@ -190,7 +190,7 @@ def test_roles_of_the_configuration_are_passed_by_name() -> None:
     config = (
         "roles: {{web-server: {{purpose: Serve, trusts: {{service: ec2}}}}}}\n"
         "teams:\n  team:\n    purpose: Run servers\n    members: [maria]\n"
-        "    duties: [{{give-roles-to-servers: {{servers: '*', roles: {roles}}}}}]\n"
+        "    duties: [{{give-roles-to-servers: {{servers: 'i-0*', roles: {roles}}}}}]\n"
     )
     checked = compile_text(BASE + config.format(roles="[web-server, app/web-*]"))
     assert checked.diagnostics == ()

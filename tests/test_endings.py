@@ -119,7 +119,7 @@ duties:
     grants: [{why: Old, statements: [{Effect: Allow, Action: "s3:PutObject", Resource: "*"}]}]
     expect: [{allow: "s3:PutObject on arn:aws:s3:::x/y"}, {deny: "iam:CreateUser"}]
 teams:
-  team: {purpose: Do it, duties: [old]}
+  team: {purpose: Do it, members: [maria], duties: [old]}
 waivers: [{finding: wide-resource, for: team team, reason: Old, until: 2027-01-31}]
 """
     assert compile_text(BASE + config, today=date(2027, 1, 31)).diagnostics == ()

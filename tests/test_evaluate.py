@@ -43,14 +43,19 @@ EVERYTHING: dict[str, Any] = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 @pytest.mark.parametrize("entry", entries("conditions"))
 def test_conditions(entry: dict[str, Any]) -> None:
     """A condition in an allow, and in a deny beside an allow of everything."""
-    line = {"action": "x:Y", "resource": "*", "context": entry["context"]}
-    conditioned = {**EVERYTHING, "Condition": entry["condition"]}
     by_allow = {True: "allowed", False: "denied", "unknown": "unknown", "malformed": "denied"}
     by_deny = {True: "denied", False: "allowed", "unknown": "unknown", "malformed": "unknown"}
-    policies: list[Any] = [{"Version": VERSION, "Statement": conditioned}]
-    assert answered({**line, "identity": policies})["decision"] == by_allow[entry["holds"]]
-    policies = [{"Version": VERSION, "Statement": [EVERYTHING, {**conditioned, "Effect": "Deny"}]}]
-    assert answered({**line, "identity": policies})["decision"] == by_deny[entry["holds"]]
+    in_allow, in_deny = conditioned(entry)
+    assert answered(in_allow)["decision"] == by_allow[entry["holds"]]
+    assert answered(in_deny)["decision"] == by_deny[entry["holds"]]
+
+
+def conditioned(entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two lines of a batch that judge a condition: in an allow, and in a deny."""
+    line = {"action": "x:Y", "resource": "*", "context": entry["context"]}
+    statement = {**EVERYTHING, "Condition": entry["condition"]}
+    in_deny = [EVERYTHING, {**statement, "Effect": "Deny"}]
+    return {**line, "identity": [whole([statement])]}, {**line, "identity": [whole(in_deny)]}
 
 
 USUAL = {"principal": "arn:aws:iam::111122223333:user/tom", "action": "s3:GetObject", "resource": "arn:aws:s3:::a/x"}
@@ -60,10 +65,7 @@ ONE, LIST, LEVELS = ("boundary", "session", "resource_policy"), ("identity", "gr
 @pytest.mark.parametrize("entry", entries("levels"))
 def test_every_kind_of_policy(entry: dict[str, Any]) -> None:
     """All levels together, through the same door as a line of a batch."""
-    line = {**USUAL, **{k: v for k, v in entry.items() if k in (*USUAL, "context")}}
-    line |= {k: whole(entry[k]) for k in ONE if k in entry}
-    line |= {k: [whole(p) for p in listed(entry[k])] if listed(entry[k]) else entry[k] for k in LIST if k in entry}
-    line |= {k: [[whole(p) for p in level] for level in entry[k]] if entry[k] else None for k in LEVELS if k in entry}
+    line = line_of(entry)
     if entry["decision"] == "refused":
         with pytest.raises(BadLine, match=re.escape(entry["why"])):
             answered(line)
@@ -76,6 +78,15 @@ def test_every_kind_of_policy(entry: dict[str, Any]) -> None:
         assert [b["sid"] for b in got["because"]] == entry["sids"]
     if "silent" in entry:
         assert got["because"] == [{"effect": "ImplicitDeny", "level": level} for level in entry["silent"]]
+
+
+def line_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """The line of a batch that an entry with policies of every kind stands for."""
+    line = {**USUAL, **{k: v for k, v in entry.items() if k in (*USUAL, "context")}}
+    line |= {k: whole(entry[k]) for k in ONE if k in entry}
+    line |= {k: [whole(p) for p in listed(entry[k])] if listed(entry[k]) else entry[k] for k in LIST if k in entry}
+    line |= {k: [[whole(p) for p in level] for level in entry[k]] if entry[k] else None for k in LEVELS if k in entry}
+    return line
 
 
 def whole(policy: Any) -> Any:

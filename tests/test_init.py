@@ -72,14 +72,18 @@ def written(folder: str = "config") -> dict[str, Any]:
 def test_every_example_takes_the_answers(example: str) -> None:
     """No value of the example's own organization is left; comments and everything else are."""
     fence = OFFICE if example == "regulated" else ()
-    people = ("--administrator", "eve-admin", "--administrator", "y", "--administrator", "007", "--break-glass", "red")
-    found = run("--example", example, *GIVEN, "--alert", "x@b.example", "--region", "eu-north-1", *people, *fence)
+    people = ("--administrator", "eve-admin", "--administrator", "y", "--administrator", "007")
+    emergency = ("--break-glass", "red", "--break-glass", "blue")
+    found = run(
+        "--example", example, *GIVEN, "--alert", "x@b.example", "--region", "eu-north-1", *people, *emergency, *fence
+    )
     assert found.exit_code == 0, found.output
     assert listing(Path("config")) == {f.name for f in (ROOT / "examples" / example).iterdir()} | {init.SCHEMA}
     tree = written()
-    assert tree["organization"] == {"name": "umbrella", "owner": "it@umbrella.example", "home_region": "eu-north-1"}
+    answered = {key: tree["organization"][key] for key in ("name", "owner", "home_region")}
+    assert answered == {"name": "umbrella", "owner": "it@umbrella.example", "home_region": "eu-north-1"}
     assert tree["teams"]["administrators"]["members"] == ["eve-admin", "y", "007"]
-    assert (tree["break_glass"]["users"], tree["break_glass"]["alert"]) == (["red"], ["x@b.example"])
+    assert (tree["break_glass"]["users"], tree["break_glass"]["alert"]) == (["red", "blue"], ["x@b.example"])
     assert tree["budgets"]["monthly"]["notify"] == ["x@b.example"]
     for file in Path("config").glob("*.yaml"):
         text = file.read_text(encoding="utf-8")
@@ -89,6 +93,15 @@ def test_every_example_takes_the_answers(example: str) -> None:
         assert text.startswith("# yaml-language-server: $schema=./config.schema.json\n")
     printed = CliRunner().invoke(cli.cli, ["schema"]).output
     assert (Path("config") / init.SCHEMA).read_text(encoding="utf-8") == printed
+
+
+def test_what_a_waiver_can_accept_keeps_nothing_from_being_written() -> None:
+    """One break-glass user for two people is an answer; `check` says what it thinks of it."""
+    found = run(*GIVEN, "--administrator", "eve", "--administrator", "ada", "--break-glass", "red")
+    assert found.exit_code == 0, found.output
+    checked = CliRunner().invoke(cli.cli, ["check"])
+    assert checked.exit_code == 0
+    assert "warning[lone-break-glass-user]" in checked.output
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
