@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from tests.conftest import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 HEAD = "c0ffee" * 6 + "beef"
+GRAVE = {"change": "gained", "risk": "escalation"}
+"""What `dutybound diff --json` says of a gain on a way to administrator, as far as it matters here."""
 
 
 def _loaded(path: Path) -> dict[str, Any]:
@@ -251,7 +254,7 @@ def test_escalation_waits_for_somebody_elses_approval_of_this_commit(
     """An approval counts if another person with write access gave it, last, and for the very commit."""
     hub.reviews = reviews
     file = tmp_path / "access.json"
-    file.write_text(json.dumps({"risks": {"escalation": 2}}), encoding="utf-8")
+    file.write_text(json.dumps({"result": "changed", "access": [GRAVE]}), encoding="utf-8")
     run = _review(hub, "approval", str(file))
     assert run.returncode == (0 if approved else 1), run.stderr
     assert hub.sent == []
@@ -263,15 +266,25 @@ def test_escalation_waits_for_somebody_elses_approval_of_this_commit(
 def test_other_gains_need_no_approval(tmp_path: Path) -> None:
     """Then GitHub is not even asked."""
     file = tmp_path / "access.json"
-    file.write_text(json.dumps({"risks": {"write": 3}}), encoding="utf-8")
+    harmless = [{**GRAVE, "change": "lost"}, {**GRAVE, "risk": "write"}]
+    file.write_text(json.dumps({"result": "changed", "access": harmless}), encoding="utf-8")
     assert _review(None, "approval", str(file)).returncode == 0
+
+
+def test_what_is_unknown_needs_an_approval(hub: _GitHub, tmp_path: Path) -> None:
+    """It may be anything: also where nothing could be compared at all."""
+    file = tmp_path / "access.json"
+    file.write_text(json.dumps({"version": 1, "result": "unknown"}), encoding="utf-8")
+    assert "unknown: somebody other than john" in _review(hub, "approval", str(file)).stderr
+    hub.reviews = [_one("maria")]
+    assert _review(hub, "approval", str(file)).returncode == 0
 
 
 @pytest.mark.parametrize(("approved", "code"), [("true", 0), ("false", 1), ("", 1)])
 def test_gitlab_tells_whether_a_merge_request_is_approved(tmp_path: Path, approved: str, code: int) -> None:
     """No request is made: the pipeline has it as a variable."""
     file = tmp_path / "access.json"
-    file.write_text(json.dumps({"risks": {"escalation": 1}}), encoding="utf-8")
+    file.write_text(json.dumps({"result": "changed", "access": [GRAVE]}), encoding="utf-8")
     run = _review(None, "approval", str(file), GITLAB_CI="true", CI_MERGE_REQUEST_APPROVED=approved)
     assert run.returncode == code
 
@@ -305,3 +318,122 @@ def test_github_that_refuses_or_is_gone_is_one_line(hub: _GitHub, tmp_path: Path
         assert says in run.stderr
         assert "Traceback" not in run.stderr
         assert "of-this-run" not in run.stderr
+
+
+# --- the review on a real repository ---------------------------------------------------------------------------------
+
+
+class _Repository:
+    """A remote with a configuration, a pull request as GitHub keeps it, and the clone in which the workflow runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.origin, self.clone = folder / "origin.git", folder / "clone"
+        self._git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(self.origin))
+        work = self.work = folder / "work"
+        self._git(folder, "clone", "--quiet", str(self.origin), str(work))
+        shutil.copytree(ROOT / "config", work / "config")
+        shutil.copy(ROOT / "Makefile", work / "Makefile")
+        self.commit("the base", "main")
+
+    def _git(self, folder: Path, *words: str) -> str:
+        who = ["-c", "user.name=john", "-c", "user.email=john@acme.example", "-c", "protocol.file.allow=always"]
+        run = subprocess.run(["git", *who, *words], cwd=folder, capture_output=True, text=True, check=True)
+        return run.stdout.strip()
+
+    def commit(self, message: str, branch: str) -> str:
+        """Commit whatever changed and push it; the commit."""
+        self._git(self.work, "add", "--all")
+        self._git(self.work, "commit", "--quiet", "--message", message)
+        self._git(self.work, "push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{branch}")
+        return self._git(self.work, "rev-parse", "HEAD")
+
+    def pull_request(self, head: str) -> None:
+        """What GitHub makes of one: the commit that merging would make, under refs/pull."""
+        self._git(self.work, "checkout", "--quiet", "--detach", "origin/main")
+        self._git(self.work, "merge", "--quiet", "--no-ff", "--message", "merge", head)
+        self._git(self.work, "push", "--quiet", "--force", "origin", "HEAD:refs/pull/7/merge")
+
+    def branch(self) -> None:
+        """Start from the base branch."""
+        self._git(self.work, "checkout", "--quiet", "-B", "change", "origin/main")
+
+    def run(self, head: str) -> subprocess.CompletedProcess[str]:
+        """Run the step of the workflow that compares, in a fresh checkout of the base branch."""
+        shutil.rmtree(self.clone, ignore_errors=True)
+        self._git(self.origin.parent, "clone", "--quiet", "--depth=1", self.origin.as_uri(), str(self.clone))
+        (step,) = [
+            step
+            for step in _loaded(ROOT / ".github" / "workflows" / "access-review.yaml")["jobs"]["compare"]["steps"]
+            if "make --no-print-directory review" in step.get("run", "")
+        ]
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MAKEFLAGS": "SETUP=@env",  # dutybound is installed already
+            "NUMBER": "7",
+            "HEAD": head,
+        }
+        command = ["bash", "-e", "-c", step["run"]]
+        return subprocess.run(command, cwd=self.clone, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_review_of_a_pull_request(tmp_path: Path, hub: _GitHub) -> None:
+    """From two branches to the comment and the check, with the scripts of the workflow itself."""
+    repository = _Repository(tmp_path)
+    teams = repository.work / "config" / "teams.yaml"
+    repository.branch()
+    wider = teams.read_text(encoding="utf-8").replace("acme-artifacts]", "acme-artifacts, acme-drafts]")
+    teams.write_text(wider, encoding="utf-8")
+    harmless = repository.commit("developers keep drafts", "change")
+    repository.pull_request(harmless)
+    run = repository.run(harmless)
+    assert run.returncode == 0, run.stderr
+    review = repository.clone / "review"
+    comment = (review / "access.md").read_text(encoding="utf-8")
+    assert "`developers` can now" in comment
+    assert "acme-drafts" in comment
+    assert json.loads((review / "access.sarif").read_bytes())["version"] == "2.1.0"
+    assert _review(hub, "comment", str(review / "access.md")).returncode == 0
+    assert hub.comments[0]["body"] == comment
+    assert _review(None, "approval", str(review / "access.json")).returncode == 0
+
+    repository.branch()
+    text = teams.read_text(encoding="utf-8")
+    grave = text.replace("members: [john, maria, tom]", "members: [john, maria, tom, zoe]").replace(
+        "members: [john-admin]", "members: [john-admin, zoe]"
+    )
+    teams.write_text(grave, encoding="utf-8")
+    head = repository.commit("zoe administers", "change")
+    repository.pull_request(head)
+    run = repository.run(head)
+    assert run.returncode == 0, run.stderr
+    refused = _review(hub, "approval", str(review / "access.json"), HEAD=head)
+    assert refused.returncode == 1, refused.stdout
+    assert "way to administrator" in refused.stderr
+    hub.reviews = [_one("maria", commit=head)]
+    assert _review(hub, "approval", str(review / "access.json"), HEAD=head).returncode == 0
+    assert _review(hub, "comment", str(review / "access.md")).returncode == 0
+    assert len(hub.comments) == 1
+
+    repository.branch()
+    teams.write_text("teams: [\n", encoding="utf-8")
+    broken = repository.commit("a typo", "change")
+    repository.pull_request(broken)
+    run = repository.run(broken)
+    assert run.returncode == 0, run.stderr
+    assert _review(hub, "approval", str(review / "access.json"), HEAD=broken).returncode == 1
+
+
+def test_a_pull_request_that_moved_on_is_not_reviewed(tmp_path: Path) -> None:
+    """What is approved must be what was compared; a conflict is said."""
+    repository = _Repository(tmp_path)
+    repository.branch()
+    (repository.work / "config" / "README.md").write_text("x", encoding="utf-8")
+    head = repository.commit("a note", "change")
+    missing = repository.run(head)
+    assert missing.returncode == 1
+    assert "solve its conflicts first" in missing.stderr
+    repository.pull_request(head)
+    stale = repository.run("0" * 40)
+    assert stale.returncode == 1
+    assert "The pull request has changed since" in stale.stderr

@@ -1,7 +1,7 @@
 """What the workflow of a pull request asks of GitHub: the one comment, and whether somebody approved.
 
     python -m tools.review comment access.md      write the comment of `dutybound diff`, or bring it up to date
-    python -m tools.review approval access.json   fail while gains that let people escalate are not approved
+    python -m tools.review approval access.json   fail while a gain on a way to administrator is not approved
 
 GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_TOKEN and NUMBER (of the pull request) come from the workflow; `approval`
 wants HEAD besides, the commit that was compared. Approved is what somebody else with write access approved in a review
@@ -81,13 +81,17 @@ def comment(file: Path) -> str:
 def approval(file: Path) -> str:
     """Say whether this change may be merged. Raises Refused while it needs an approval that it does not have."""
     review = json.loads(file.read_bytes())
-    escalating = review["risks"].get("escalation", 0)
-    if not escalating:
-        return "no escalation: no approval is needed"
+    gains = [a for a in review.get("access", ()) if (a["change"], a["risk"]) == ("gained", "escalation")]
+    if review["result"] == "unknown":
+        why = "what this changes is unknown"
+    elif gains:
+        why = f"{len(gains)} of the gains are on a way to administrator"
+    else:
+        return "no way to administrator: no approval is needed"
     if os.environ.get("GITLAB_CI"):
         if os.environ.get("CI_MERGE_REQUEST_APPROVED") == "true":
             return "the merge request is approved"
-        raise Refused(f"{escalating} of the gains let people escalate: the merge request must be approved first")
+        raise Refused(f"{why}: the merge request must be approved first, and this job run again")
     number, head = _given("NUMBER"), _given("HEAD")
     author = call("GET", f"pulls/{number}")["user"]["login"]
     last: dict[str, dict[str, Any]] = {}
@@ -105,8 +109,8 @@ def approval(file: Path) -> str:
     if approving:
         return f"approved at {head} by {', '.join(approving)}"
     raise Refused(
-        f"{escalating} of the gains let people escalate: somebody other than {author} with write access must approve "
-        f"{head} in a review; then run this job again"
+        f"{why}: somebody other than {author} with write access must approve {head} in a review; "
+        "then run this job again"
     )
 
 
