@@ -246,6 +246,15 @@ UnitId = Annotated[
     Text,
     Word(r"ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}", 68, "a unit's id is written as in 'ou-ab12-11112222'"),
 ]
+Partner = Annotated[
+    Text,
+    Word(
+        r"[0-9]{12}|o-[a-z0-9]{10,32}",
+        34,
+        "a partner is an account's 12 digits, in quotes, or an organization's id, such as 'o-a1b2c3d4e5'",
+        digits=True,
+    ),
+]
 RootId = Annotated[Text, Word(r"r-[0-9a-z]{4,32}", 34, "a root's id is written as in 'r-ab12'")]
 ContactText = Annotated[Text, Word(_PRINTABLE, 50, "it holds a character that cannot be seen, or '${' or '{{'")]
 ContactPhone = Annotated[
@@ -1417,6 +1426,19 @@ class Budget(Model):
     notify: tuple[Email, ...] = Field(min_length=1, description="Who is told", examples=[["security@acme.example"]])
 
 
+OrganizationRule = Literal[
+    "no-root",
+    "stay",
+    "keep-baseline",
+    "keep-trail",
+    "no-users",
+    "regions",
+    "instance-types",
+    "tags",
+    "perimeter",
+]
+
+
 class WorkloadBoundary(Model):
     """How far the roles reach that teams create themselves."""
 
@@ -1424,6 +1446,44 @@ class WorkloadBoundary(Model):
     services: tuple[ServicePrincipalName, ...] = Field(
         min_length=1, description="AWS services that may take these roles", examples=[["ec2", "lambda", "ecs-tasks"]]
     )
+
+
+class OrganizationGuardrails(Model):
+    """Guardrails that AWS Organizations keeps: for every principal of the accounts, administrators too."""
+
+    rules: tuple[OrganizationRule, ...] = Field(
+        min_length=1,
+        description="What the policies say; regions, instance-types and tags take theirs from the keys beside it",
+        examples=[["no-root", "stay", "keep-baseline", "keep-trail"]],
+    )
+    units: tuple[UnitName, ...] = Field(
+        (),
+        min_length=1,
+        description="Where they are attached (default: the units of `accounts`, and accounts that are in none)",
+        examples=[["Policy test"]],
+    )
+    root: Yes | None = Field(None, description="true: attached to the root, so that they are for every account")
+    deployers: tuple[RolePattern, ...] = Field(
+        (Text("OrganizationAccountAccessRole"),),
+        min_length=1,
+        description="Roles that deploy the baseline, and what else these rules spare (by their path and name)",
+        examples=[["OrganizationAccountAccessRole", "roles/deploy"]],
+    )
+    partners: tuple[Partner, ...] = Field(
+        (),
+        min_length=1,
+        description="perimeter: accounts and organizations outside that may still be let in",
+        examples=[["999988887777"]],
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_rules(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return _from_short(cls, value, handler, {"rules": value} if isinstance(value, list) else value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_short(handler.resolve_ref_schema(handler(schema)), "rules")
 
 
 class Guardrails(Model):
@@ -1446,6 +1506,9 @@ class Guardrails(Model):
         examples=[["203.0.113.0/24"]],
     )
     boundary: WorkloadBoundary | None = Field(None, description="What teams that create roles may create")
+    organization: OrganizationGuardrails | None = Field(
+        None, description="Policies of AWS Organizations, over whole accounts; absent: none"
+    )
     administrators: Annotated[int, Whole(1, 5000, "people")] = Field(
         5, description="How many people may have all rights; above it is a finding", examples=[3]
     )
