@@ -55,7 +55,11 @@ def check(configuration: Configuration) -> Iterator[Diagnostic]:
         message = "stack sets stand in the account that manages the organization, and none is named"
         hint = "name it in 'organization.management', or write 'rollout: stacks'"
         yield Diagnostic("no-management-account", message, organization.span, hint)
+    told: set[str | None] = set()
     for target in (target for destination in sets for target in destination.targets):
+        if target.unit in told:
+            continue
+        told.add(target.unit)
         unit = configuration.accounts[Text(target.name)].unit
         if unit is not None and unit not in organization.units:
             message = (
