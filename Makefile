@@ -8,9 +8,9 @@ SETUP = @command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "There is no '$(PYTHON
 CONTEXT = $(if $(CONFIG),-c "config=$$CONFIG") $(if $(CHOSEN),-c "environment=$$ENVIRONMENT")
 # A variable of that name in somebody's shell means something else.
 CHOSEN = $(filter command line,$(origin ENVIRONMENT))
-export CONFIG ENVIRONMENT
+export CONFIG ENVIRONMENT BASE HEAD OUT
 
-.PHONY: help bootstrap synth test check demo bench fuzz lint format diff deploy pins clean
+.PHONY: help bootstrap synth test check validate review demo bench fuzz lint format diff deploy pins clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -27,6 +27,12 @@ test: ## run the tests
 
 check: ## compile the configuration and report what is wrong, without writing anything
 	$(SETUP) -- dutybound check $(if $(CHOSEN),--environment "$$ENVIRONMENT") $(ARGS) $(if $(CONFIG),-- "$$CONFIG")
+
+validate: ## check the templates of the last synthesis with cfn-lint
+	$(SETUP) dev -- python -m tools.templates
+
+review: ## say who gains what between two revisions (BASE, HEAD), in files of OUT, for a pull request
+	$(SETUP) -- dutybound diff --markdown "$$OUT/access.md" --json "$$OUT/access.json" --sarif "$$OUT/access.sarif" --fail-on never $(if $(CONFIG),--config "$$CONFIG") $(ARGS) -- "$$BASE" "$$HEAD"
 
 demo: ## deploy the configuration to an AWS emulator on this machine, act as its people, and clean up
 	$(SETUP) dev cdk -- python -m demo $(if $(CONFIG),--config "$$CONFIG") $(if $(CHOSEN),--environment "$$ENVIRONMENT") $(ARGS)
@@ -48,10 +54,10 @@ format: ## format the Python code and correct what ruff can correct
 	$(SETUP) -- ruff format
 
 diff: ## compare the configuration with what is deployed (needs AWS credentials)
-	$(SETUP) cdk -- python -m tools.cdk diff $(CONTEXT) $(ARGS)
+	$(SETUP) cdk -- python -m tools.cdk diff '**' $(CONTEXT) $(ARGS)
 
 deploy: ## deploy every stack (needs AWS credentials)
-	$(SETUP) cdk -- python -m tools.cdk deploy --all $(CONTEXT) $(ARGS)
+	$(SETUP) cdk -- python -m tools.cdk deploy '**' $(CONTEXT) $(ARGS)
 
 pins: ## resolve the pins anew: requirements*.txt and package-lock.json
 	$(SETUP) node -- python -m tools.pins

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import aws_cdk as cdk
 
 from dutybound.cli import today
-from dutybound.compiler import compile_path
+from dutybound.compiler import compile_deployment
 from dutybound.diagnostic import render_all
-from stacks import BaselineStacks
+from stacks import build
 
 
 def main() -> int:
@@ -19,15 +20,15 @@ def main() -> int:
     app = cdk.App(analytics_reporting=False)
     config = app.node.try_get_context("config") or "config"
     environment = app.node.try_get_context("environment")
-    checked = compile_path(Path(str(config)), None if environment is None else str(environment), today())
+    checked = compile_deployment(Path(str(config)), None if environment is None else str(environment), today())
     if checked.diagnostics:
         paint = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         print(render_all(checked.diagnostics, paint), file=sys.stderr)
     if checked.failed or checked.value is None:
         return 1
-    for account in checked.value.accounts:
-        BaselineStacks(app, checked.value, account)
-    app.synth()
+    with tempfile.TemporaryDirectory() as folder:
+        build(app, checked.value, Path(folder))
+        app.synth()
     return 0
 
 

@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,9 +63,24 @@ class Emulator:
     region: str
     environment: Mapping[str, str] = field(repr=False)
     log: Path
+    root: Credentials = ROOT_USER
 
-    def client(self, service: str, region: str | None = None, credentials: Credentials = ROOT_USER) -> Any:
+    def of(self, account: str) -> Emulator:
+        """The same emulator as another account: an access key of twelve digits is that account's root user."""
+        root = Credentials(account, "test")
+        environment = {
+            **self.environment,
+            "AWS_ACCESS_KEY_ID": root.access_key,
+            "CDK_DEFAULT_ACCOUNT": account,
+            # The CDK CLI remembers which account a key is of.
+            "CDK_HOME": f"{self.environment['CDK_HOME']}-{account}",
+        }
+        Path(environment["CDK_HOME"]).mkdir(exist_ok=True)
+        return replace(self, account=account, environment=environment, root=root)
+
+    def client(self, service: str, region: str | None = None, credentials: Credentials | None = None) -> Any:
         """A boto3 client for this emulator and no other place, as the root user unless told otherwise."""
+        credentials = credentials or self.root
         with _bare_environment(self.environment):
             client = _session().client(
                 service,
@@ -116,7 +131,9 @@ def _bare_environment(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(account: str = "123456789012", region: str = "eu-west-1") -> Iterator[Emulator]:
+def running(
+    account: str = "123456789012", region: str = "eu-west-1", program: str = "demo.emulator"
+) -> Iterator[Emulator]:
     """An emulator for as long as the block runs, its data gone afterwards, however the block ends.
 
     It knows the AWS managed policies that Dutybound carries, beside those that ministack brings. Raises DemoError if
@@ -137,7 +154,7 @@ def running(account: str = "123456789012", region: str = "eu-west-1") -> Iterato
         published = directory / "managed-policies.json"
         policies = [managed.managed_policy(name) for name in managed.names()]
         published.write_text(json.dumps({policy.arn(): policy.document for policy in policies}))
-        with _serving(emulator, port, published):
+        with _serving(emulator, port, published, program):
             yield emulator
 
 
@@ -190,7 +207,7 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _serving(emulator: Emulator, port: int, managed_policies: Path) -> Iterator[None]:
+def _serving(emulator: Emulator, port: int, managed_policies: Path, program: str) -> Iterator[None]:
     """The child process from start to end. Its group is killed, since it keeps nothing that is worth a farewell."""
     folder = emulator.log.parent
     environment = {
@@ -214,7 +231,7 @@ def _serving(emulator: Emulator, port: int, managed_policies: Path) -> Iterator[
     }
     with emulator.log.open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "demo.emulator"],
+            [sys.executable, "-m", program],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,

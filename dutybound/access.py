@@ -8,18 +8,19 @@ one that fails shows the request that breaks it. What the judge does not know fa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 
 from dutybound import catalog
+from dutybound.accounts import places
 from dutybound.arns import Where
 from dutybound.baseline import Baseline
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers, teams
 from dutybound.catalog import Action
 from dutybound.classes import variables_in
-from dutybound.config import AccessRequest, AccessTest, Configuration, DutyUse, environments
+from dutybound.config import AccessRequest, AccessTest, Configuration, DutyUse
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.evaluate import Decision, Judge, Request, in_account
 from dutybound.grant import actions_named, duty_access, unknown_action_hint
@@ -33,22 +34,23 @@ from dutybound.witness import Known, OwnSide, Side, Witness, naming, possible, w
 
 
 def results(
-    reading: Reading, baseline: Baseline, environment: str | None = None, today: date | None = None
+    reading: Reading, baseline: Baseline, keys: Collection[str] = (), today: date | None = None
 ) -> Iterator[Result]:
-    """Run every test of access of a configuration that is about this environment, in the order written.
+    """Run every test of access of a configuration that is about a destination, in the order written.
 
-    `today` is the day on which requests are made (without one, long ago).
+    `keys` are what `in` may say for it: its environment, its account. `today` is the day on which requests are made
+    (without one, long ago).
     """
     if reading.configuration.access:
         run = _Run(reading, baseline, today)
-        known = environments(reading.configuration)
+        known = places(reading.configuration)
         for test in reading.configuration.access:
             if test.in_ is not None and test.in_ not in known:
                 message = f"no team and no role has anything in an environment {quoted(test.in_)}"
                 hint = did_you_mean(test.in_, known) or "leave it out"
                 wrong = Diagnostic("unknown-environment", message, test.in_.span, hint)
                 yield Result(str(test.who), test.in_.span, wrong)
-            elif test.in_ is None or test.in_ == environment:
+            elif test.in_ is None or test.in_ in keys:
                 yield from run.test(test)
 
 
@@ -74,6 +76,8 @@ class _Run:
         self.partition = catalog.partition(self.region)
         self.callers = callers(baseline, account, self.partition)
         self.teams = teams(baseline, account, self.partition)
+        path = f"arn:{self.partition}:iam::{self.account}:role/teams/"
+        self.members = {f"{path}{role.name}": role.members for role in account.roles if role.members}
         self.today = today or date(2000, 1, 1)
         self.sides: dict[object, OwnSide] = {}
         self.within: dict[object, frozenset[Action]] = {}
@@ -86,8 +90,12 @@ class _Run:
         # Signed in without MFA is the most that somebody without MFA can be; a key alone is less. For a team its
         # somebody speaks, not each member.
         able = {(w.caller.kind, w.caller.name): w for w in reversed(who) if w.session != "key"}
+        tried = list(reversed(able.values()))
+        # People of the hub can what one of their roles here can, whichever they take.
+        turns = [[one] for one in tried] if self._takes_roles(test, tried) else [tried]
         for request in test.can:
-            yield self._result(test, "can", request, self._can(request, list(reversed(able.values()))))
+            failures = [self._can(request, turn) for turn in turns]
+            yield self._result(test, "can", request, None if None in failures else failures[0])
         for request in test.cannot:
             yield self._result(test, "cannot", request, self._cannot(request, who))
         if test.can_only:
@@ -125,6 +133,11 @@ class _Run:
             return list(reversed(distinct.values()))
         every = (*self.callers, *self.teams)
         fitting = [c for c in every if c.name == name and kind in ("", c.kind, "user")]
+        if not fitting and kind in ("", "person", "user"):
+            # People of the hub are here as their teams' roles, one at a time.
+            taken = [c for c in self.callers if name in self.members.get(c.role, ())]
+            if taken:
+                return taken
         if not fitting:
             here = f" a {kind}" if kind else ""
             message = f"a test of access is about{here} {quoted(name)}, which does not exist in this account"
@@ -135,6 +148,11 @@ class _Run:
             message = f"{quoted(name)} is the name of several"
             return Diagnostic("ambiguous-principal", message, who.span, f"write {kinds}")
         return [*fitting, *self._members(fitting[0])] if _by_name(fitting[0], test) else fitting
+
+    def _takes_roles(self, test: AccessTest, who: Iterable[_Who]) -> bool:
+        """Whether a test is about a person who is here as the roles of their teams."""
+        name = test.who.rpartition(" ")[2]
+        return name != "everyone" and all(name in self.members.get(one.caller.role, ()) for one in who)
 
     def _members(self, team: Caller) -> Iterator[Caller]:
         """Somebody in a team and in no other, by the name of each member."""

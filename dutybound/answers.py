@@ -194,7 +194,12 @@ def _chain_lines(found: Explanation, way: Way) -> list[str]:
 
 
 def _has(origin: Origin) -> str:
-    ours = {"mfa": "the MFA policy", "break_glass": "break_glass", "trusts": "the role trusts the team"}
+    ours = {
+        "mfa": "the MFA policy",
+        "break_glass": "break_glass",
+        "hub": "takes its role elsewhere",
+        "trusts": "the role trusts the team",
+    }
     return ours.get(origin.duty, f"has the duty {origin.duty}")
 
 
@@ -299,7 +304,12 @@ def _reach_head(reach: Reach) -> str:
 
 
 def _duty(origin: Origin) -> str:
-    ours = {"mfa": "the MFA policy", "break_glass": "break_glass", "trusts": "may take the role"}
+    ours = {
+        "mfa": "the MFA policy",
+        "break_glass": "break_glass",
+        "hub": "may take its role elsewhere",
+        "trusts": "may take the role",
+    }
     return ours.get(origin.duty, f"duty {origin.duty}")
 
 

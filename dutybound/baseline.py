@@ -11,10 +11,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from dutybound.diagnostic import Span
 from dutybound.policy import Origin, Policy
 
+Kind = Literal["SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"]
+"""What a policy of AWS Organizations limits: the principals of accounts, or access to what they hold."""
 StackName = str
 """The name of the stack that holds a resource: a `Stack.name` of the same account."""
 
@@ -130,6 +133,10 @@ class Role:
     span: Span | None = field(default=None, compare=False)
     attached: tuple[tuple[str, Origin], ...] = field(default=(), compare=False)
     """Which duty attaches each of `managed`."""
+    permissions_boundary: str | None = None
+    """A customer managed policy by name."""
+    members: tuple[str, ...] = ()
+    """For a role that stands for a team of the hub, who is in the team."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +220,22 @@ class PasswordPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """An AWS account that a baseline goes to: its name in the configuration, its id, and its unit by names from the
+    root of the organization down (None is the root itself).
+    """
+
+    name: str
+    id: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """Everything in one AWS account. `id` is None for 'whatever account it is deployed to'."""
+    """Everything in one AWS account, or in each of several with the same content: then `targets` are these.
+
+    `id` is None for 'whatever account it is deployed to', and that of the first target otherwise.
+    """
 
     id: str | None
     home_region: str
@@ -228,6 +249,7 @@ class Account:
     budgets: tuple[Budget, ...] = ()
     passwords: PasswordPolicy = PasswordPolicy()
     identity_providers: tuple[IdentityProvider, ...] = ()
+    targets: tuple[Target, ...] = ()
 
     def policy(self, name: str) -> ManagedPolicy:
         """The customer managed policy of that name. Raises KeyError if there is none."""
@@ -235,6 +257,39 @@ class Account:
             if policy.name == name:
                 return policy
         raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class StackSet:
+    """A service-managed CloudFormation stack set: one template that CloudFormation itself takes to many accounts.
+
+    `template` is the stack of the destination's account that it is made of. It goes to `accounts` within `units`, or to
+    whatever account is in `units`, now or later, where `accounts` are none. `at_once` and `failures` are percent.
+    """
+
+    logical_id: str
+    name: str
+    destination: str
+    template: StackName
+    region: str
+    units: tuple[str, ...]
+    accounts: tuple[str, ...]
+    retained: bool
+    at_once: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationPolicy:
+    """A policy of AWS Organizations. `targets` are the ids of what it is attached to: units, accounts or the root."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    kind: Kind
+    description: str
+    policy: Policy
+    targets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

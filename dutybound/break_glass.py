@@ -1,4 +1,7 @@
-"""Break-glass: the users who come in when everything else fails, and the alarm that watches them."""
+"""Break-glass: the users who come in when everything else fails, and the alarm that watches them.
+
+Of several accounts one holds the users; every other has a role that they alone may take, and an alarm of its own.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ class Emergency:
     """What break-glass puts into an account."""
 
     policies: tuple[ManagedPolicy, ...]
-    group: Group
+    groups: tuple[Group, ...]
     users: tuple[User, ...]
     roles: tuple[Role, ...]
     secrets: tuple[Secret, ...]
@@ -74,12 +77,16 @@ def break_glass(
     prefix: str,
     found: list[Diagnostic],
     workloads: str | None = None,
+    users_in: str = ACCOUNT,
+    elsewhere: Statement | None = None,
 ) -> Emergency:
     """Decide break-glass for an account whose stacks are named from `prefix`; `others` is all else that it holds.
 
-    `workloads` is the path of the roles that teams create, if they do. Errors are added to `found`.
+    `workloads` is the path of the roles that teams create, if they do. `users_in` is the account that holds the users;
+    where that is the one at hand, `elsewhere` is what lets them take the role in the others. Errors are added to
+    `found`.
     """
-    return _BreakGlass(wanted, passwords, others, prefix, found, workloads).decided()
+    return _BreakGlass(wanted, passwords, others, prefix, found, workloads, users_in, elsewhere).decided()
 
 
 class _BreakGlass:
@@ -91,31 +98,39 @@ class _BreakGlass:
         prefix: str,
         found: list[Diagnostic],
         workloads: str | None,
+        users_in: str,
+        elsewhere: Statement | None,
     ) -> None:
         self.wanted, self.passwords, self.others, self.found = wanted, passwords, others, found
-        self.workloads = workloads
+        self.workloads, self.users_in, self.elsewhere = workloads, users_in, elsewhere
         self.region = others.home_region
-        self.role = wanted.through == "role"
-        self.sealed = wanted.password == "secret"  # noqa: S105 - the word of the YAML
+        self.has_users = users_in == ACCOUNT
+        self.role = wanted.through == "role" or not self.has_users
+        self.sealed = self.has_users and wanted.password == "secret"  # noqa: S105 - the word of the YAML
         self.stack = f"{prefix}-break-glass"
         self.home = f"{prefix}-break-glass-alarm"
         self.origins = (Origin("break_glass", wanted.span),)
 
     def decided(self) -> Emergency:
         policies: list[ManagedPolicy] = []
-        group, users = self._users(policies)
-        roles = (self._emergency_role(policies),) if self.role else ()
+        groups, users = self._users(policies) if self.has_users else ((), ())
+        roles = (self._emergency_role(),) if self.role else ()
         secrets = self._secrets() if self.sealed else ()
         alarm = self._alarm(policies)
-        return Emergency(tuple(policies), group, users, roles, secrets, alarm)
+        return Emergency(tuple(policies), groups, users, roles, secrets, alarm)
 
-    def _users(self, policies: list[ManagedPolicy]) -> tuple[Group, tuple[User, ...]]:
+    def _users(self, policies: list[ManagedPolicy]) -> tuple[tuple[Group, ...], tuple[User, ...]]:
         """Users with all rights behind MFA, or with a role that has them, in a stack that needs no other: it must
         outlive whatever breaks.
         """
         # Who signs in once a year gets the strict form: no key of their own, no password change without MFA.
         strict = Policy(tuple(replace(s, origins=self.origins) for s in mfa_policy(Mfa()).statements))
         policies.append(customer_policy("break-glass-mfa", "/break-glass/", self.stack, strict))
+        if self.role:
+            arn = f"arn:{PARTITION}:iam::{ACCOUNT}:{EMERGENCY_ROLE}"
+            take = Statement("TakeBreakGlassRole", "Allow", ("sts:AssumeRole",), (arn,), origins=self.origins)
+            taken = (take, *([self.elsewhere] if self.elsewhere is not None else []))
+            policies.append(customer_policy(_ROLE_POLICY, "/break-glass/", self.stack, Policy(taken)))
         group = Group(
             logical_id("BreakGlass", "group"),
             self.stack,
@@ -138,14 +153,12 @@ class _BreakGlass:
             )
             for name in self.wanted.users
         )
-        return group, users
+        return (group,), users
 
-    def _emergency_role(self, policies: list[ManagedPolicy]) -> Role:
+    def _emergency_role(self) -> Role:
         """The one-hour role that holds all rights; whoever takes it proved MFA within the hour."""
-        arn = f"arn:{PARTITION}:iam::{ACCOUNT}:role/break-glass/{_ROLE}"
-        take = Statement("TakeBreakGlassRole", "Allow", ("sts:AssumeRole",), (arn,), origins=self.origins)
-        policies.append(customer_policy(_ROLE_POLICY, "/break-glass/", self.stack, Policy((take,))))
-        users = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:user/break-glass/{name}" for name in sorted(self.wanted.users))
+        home = f"arn:{PARTITION}:iam::{self.users_in}"
+        users = tuple(f"{home}:user/break-glass/{name}" for name in sorted(self.wanted.users))
         trust = Policy(
             (
                 Statement(
@@ -154,7 +167,7 @@ class _BreakGlass:
                     actions=("sts:AssumeRole",),
                     # The account and a condition: a user named as principal has to exist before the role, and one that
                     # is made anew under the same name would not be trusted any more.
-                    principals=(Principal("AWS", (f"arn:{PARTITION}:iam::{ACCOUNT}:root",)),),
+                    principals=(Principal("AWS", (f"{home}:root",)),),
                     conditions=(
                         Condition("ArnEquals", "aws:PrincipalArn", users),
                         Condition("Bool", "aws:MultiFactorAuthPresent", ("true",)),
@@ -258,7 +271,8 @@ class _BreakGlass:
 
     def _alarm(self, policies: list[ManagedPolicy]) -> Alarm:
         home = self.home
-        users = sorted(map(str, self.wanted.users))
+        # Elsewhere the users are strangers, whom events do not name; what lies under their path is still watched.
+        users = sorted(map(str, self.wanted.users)) if self.has_users else []
         forwarder = self._forwarder(home, policies)
         topic_arn = f"arn:{PARTITION}:sns:{self.region}:{ACCOUNT}:{_ALARM}"
         taken = f"arn:{PARTITION}:iam::{ACCOUNT}:role{forwarder.path}{forwarder.name}"
@@ -294,7 +308,7 @@ class _BreakGlass:
 
     def _drill(self, topic_arn: str) -> Schedule | None:
         days = self.wanted.drill_every_days
-        if days is None:
+        if days is None or not self.has_users:
             return None
         name = "break-glass-drill"
         every = f"rate({days} day{'s' if days > 1 else ''})"
@@ -342,6 +356,8 @@ Region. Source: CloudTrail User Guide, "AWS Management Console sign-in events"; 
 
 _ALARM = "break-glass-alarm"
 _ROLE, _ROLE_POLICY = "break-glass", "break-glass-role"
+EMERGENCY_ROLE = f"role/break-glass/{_ROLE}"
+"""What the ARN of the break-glass role ends in, in every account that has one."""
 _REMINDER = (
     "Time for the break-glass drill: sign in as each break-glass user, see that the alarm reaches every address, and "
     "sign out."
@@ -374,8 +390,7 @@ def _patterns(users: list[str], stacks: str, role: bool) -> Iterator[tuple[str, 
     """Name, description and event pattern of each rule; `stacks` is how the names of the break-glass stacks begin,
     `role` whether there is a break-glass role.
     """
-    # By path too, so that a user who is no longer in the configuration, but still in the account, stays watched.
-    who = {"$or": [{"userName": users}, {"arn": [{"wildcard": "arn:*:iam::*:user/break-glass/*"}]}]}
+    who = {"$or": list(_users(users))}
     signed_in = {"userIdentity": {"type": ["IAMUser"], **who}}
     called = {"userIdentity": who}
     yield (
@@ -421,8 +436,11 @@ def _root() -> list[object]:
 
 
 def _users(users: list[str]) -> Iterator[dict[str, object]]:
-    """A break-glass user as CloudTrail's `userIdentity`, in the two forms of `_patterns`."""
-    yield {"userName": users}
+    """A break-glass user as CloudTrail's `userIdentity`: by name, and by path, so that a user who is no longer in the
+    configuration, but still in the account, stays watched.
+    """
+    if users:
+        yield {"userName": users}
     yield {"arn": [{"wildcard": "arn:*:iam::*:user/break-glass/*"}]}
 
 
@@ -455,7 +473,8 @@ def _tampering(users: list[str], stacks: str, role: bool) -> Iterator[object]:
     def call(service: str, **parameters: object) -> dict[str, object]:
         return {"eventSource": [f"{service}.amazonaws.com"], "requestParameters": parameters}
 
-    yield call("iam", userName=users)
+    if users:
+        yield call("iam", userName=users)
     yield call("iam", groupName=["break-glass"])
     yield call("iam", roleName=[_ALARM, *([_ROLE] if role else [])])
     yield call("iam", policyArn=emergency)

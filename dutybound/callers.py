@@ -64,7 +64,7 @@ class Caller:
 def callers(
     baseline: Baseline, account: Account, partition: str = "aws", account_id: str = ACCOUNT_ID
 ) -> tuple[Caller, ...]:
-    """All principals of an account, sorted by kind and name: people, roles, break-glass users.
+    """All principals of an account, sorted by kind and name: people, roles of teams and others, break-glass users.
 
     `account_id` stands for an account without an id. The role that EventBridge takes for the alarm is left out.
     """
@@ -72,8 +72,12 @@ def callers(
 
 
 def teams(baseline: Baseline, account: Account, partition: str = "aws") -> tuple[Caller, ...]:
-    """Each team as a caller: somebody who is in this team and no other, sorted by name."""
+    """Each team of an account's people as a caller: somebody who is in it and in no other, sorted by name."""
     return _Callers(baseline, account, partition, ACCOUNT_ID).teams()
+
+
+_KINDS: dict[str, Kind] = {"/break-glass/": "break-glass", "/teams/": "team"}
+"""What stands for whom, by the path of a role: that of a team is taken by its people, who are in another account."""
 
 
 class _Callers:
@@ -86,7 +90,7 @@ class _Callers:
 
     def all(self) -> tuple[Caller, ...]:
         everyone = [*map(self._user, self.account.users), *map(self._role, self.account.roles)]
-        order: tuple[Kind, ...] = ("person", "role", "break-glass")
+        order: tuple[Kind, ...] = ("person", "team", "role", "break-glass")
         return tuple(sorted(everyone, key=lambda c: (order.index(c.kind), c.name)))
 
     def teams(self) -> tuple[Caller, ...]:
@@ -115,5 +119,7 @@ class _Callers:
     def _role(self, role: Role) -> Caller:
         session = f"arn:{self.partition}:sts::{self.id}:assumed-role/{role.name}/session"
         own = f"arn:{self.partition}:iam::{self.id}:role{role.path}{role.name}"
-        kind: Kind = "break-glass" if role.path == "/break-glass/" else "role"
-        return Caller(role.name, kind, session, Policies(identity=self._held(role)), (), self.baseline.tags, own)
+        kind = _KINDS.get(role.path, "role")
+        boundary = self.policies[role.permissions_boundary] if role.permissions_boundary else None
+        policies = Policies(identity=self._held(role), boundary=boundary)
+        return Caller(role.name, kind, session, policies, (), self.baseline.tags, own)

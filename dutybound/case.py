@@ -18,6 +18,7 @@ from dutybound.callers import ACCOUNT_ID, Caller, Session, callers
 from dutybound.catalog import Action
 from dutybound.diagnostic import Span, did_you_mean, quoted
 from dutybound.evaluate import Judge, Policies, in_account
+from dutybound.hub import TEAM_PATH
 from dutybound.lower import PEOPLE_BOUNDARY
 from dutybound.managed import managed_policy
 from dutybound.nearest import is_duty, speaks_of
@@ -105,16 +106,23 @@ class Ground:
     def __init__(self, baseline: Baseline, account: str) -> None:
         """`account` is an id, or empty for one that stands for any. Raises WrongQuestion for another account's."""
         first = baseline.accounts[0]
-        if first.id is not None and account not in ("", first.id):
-            raise WrongQuestion(f"the account {account} is not the baseline's, which is {first.id}")
+        known = [target.id for target in first.targets]
+        if known and account not in ("", *known):
+            which = f"which is {known[0]}" if len(known) == 1 else f"whose accounts are {', '.join(known)}"
+            raise WrongQuestion(f"the account {account} is not the baseline's, {which}")
         self.baseline = baseline
-        self.id = first.id or account or ACCOUNT_ID
+        self.id = account or first.id or ACCOUNT_ID
         self.stands_for_any = not (first.id or account)
         self.account: Account = replace(first, id=self.id)
         self.partition = catalog.partition(first.home_region)
         self.users = {u.name: u for u in self.account.users}
         self.groups = {g.name: g for g in self.account.groups}
         self.roles = {r.name: r for r in self.account.roles}
+        self.of_people: dict[str, list[str]] = {}
+        """For people whose users are in another account, the roles of their teams here."""
+        for role in self.account.roles:
+            for member in role.members:
+                self.of_people.setdefault(member, []).append(role.name)
         everybody = callers(baseline, self.account, self.partition)
         self.everybody = {("role" if c.role else "user", c.name): c for c in everybody}
         self._policies = {p.name: in_account(p.policy, self.id, self.partition) for p in self.account.policies}
@@ -186,11 +194,21 @@ class Ground:
 
         `role:web` says which, where a name stands for more than one. Raises WrongQuestion.
         """
+        found = self.cases(who)
+        if len(found) > 1:
+            names = " or ".join(f"'team:{case.name}'" for case in found)
+            raise WrongQuestion(f"{quoted(who.strip())} is here as one team at a time; write {names}")
+        return found[0]
+
+    def cases(self, who: str) -> tuple[Case, ...]:
+        """The same; somebody whose user is in another account is here as the role of each of their teams."""
         text = who.strip()
         if text.startswith("arn:"):
-            return self.of_arn(text)
+            return (self.of_arn(text),)
         wanted, _, name = text.rpartition(":")
-        named: dict[str, Iterable[str]] = {"person": self.users, "team": self._teams(), "role": self.roles}
+        roles = [r.name for r in self.account.roles if wanted == "role" or r.path != TEAM_PATH]
+        people = [*self.users, *(p for p in self.of_people if p not in self.users)]
+        named: dict[str, Iterable[str]] = {"person": people, "team": self._teams(), "role": roles}
         folded = name.casefold()
         hits = [(kind, n) for kind, names in named.items() for n in names if n.casefold() == folded]
         hits = [(kind, n) for kind, n in hits if wanted in ("", kind)]
@@ -201,21 +219,26 @@ class Ground:
             hint = near or "name a person, a team, a role or a break-glass user"
             raise WrongQuestion(f"nobody in the configuration is called {quoted(text)}; {hint}")
         ((kind, exact),) = hits
-        return self._team(exact) if kind == "team" else self.case_of("role" if kind == "role" else "user", exact)
+        if kind == "person" and exact not in self.users:
+            return tuple(self.case_of("role", role) for role in self.of_people[exact])
+        if kind == "team" and exact in self.groups:
+            return (self._team(exact),)
+        return (self.case_of("user" if kind == "person" else "role", exact),)
 
     def _teams(self) -> list[str]:
-        return [g.name for g in self.account.groups if g.path == "/teams/" and team_of(g.name) == g.name]
+        groups = [g.name for g in self.account.groups if g.path == TEAM_PATH and team_of(g.name) == g.name]
+        return [*groups, *(r.name for r in self.account.roles if r.path == TEAM_PATH)]
 
     def case_of(self, sort: str, name: str) -> Case:
         """A 'user' or 'role' by its exact name. Raises KeyError."""
         caller = self.everybody[sort, name]
         if caller.role:
-            kind: Kind = "break-glass" if caller.kind == "break-glass" else "role"
-            return Case(self, caller, kind, ((self.roles[name], None),))
+            role = self.roles[name]
+            return Case(self, caller, caller.kind, ((role, None),), role.permissions_boundary or "")
         user = self.users[name]
         spans = user.memberships or (user.span,) * len(user.groups)
         holders = tuple((self.groups[g], span) for g, span in zip(user.groups, spans, strict=True))
-        kind = "break-glass" if caller.kind == "break-glass" else "person"
+        kind: Kind = "break-glass" if caller.kind == "break-glass" else "person"
         return Case(self, caller, kind, holders, user.permissions_boundary or "")
 
     def _team(self, name: str) -> Case:
@@ -415,4 +438,6 @@ def _way(statement: Statement, policy: str, holder: Holder, at: Span | None) -> 
     kind: Literal["team", "role", "break-glass"] = "role" if isinstance(holder, Role) else "team"
     if holder.path == "/break-glass/":
         kind = "break-glass"
+    elif holder.path == TEAM_PATH:
+        kind = "team"
     return Way(holder.name, kind, policy, statement, at, holder.span, policy in holder.managed)

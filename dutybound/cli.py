@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
 
@@ -21,14 +22,20 @@ if TYPE_CHECKING:
     from dutybound.baseline import Baseline
     from dutybound.callers import Session
     from dutybound.case import Question
+    from dutybound.changes import Broken, FailOn, Review
     from dutybound.compliance import Benchmark
+    from dutybound.config import Configuration
     from dutybound.diagnostic import Diagnostic
+    from dutybound.operate.aws import Aws
+    from dutybound.operate.found import Found
+    from dutybound.operate.plan import Plan
+    from dutybound.report.diff import Sides
     from dutybound.report.facts import Facts
     from dutybound.report.history import History
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
-EXAMPLES = ("personal", "small-team", "company", "regulated")
+EXAMPLES = ("personal", "small-team", "company", "regulated", "organization")
 """Configurations to start from, the first unless the user says otherwise: folders of `examples`."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it."""
@@ -384,6 +391,118 @@ def _ask(what: str, usual: str, read: Callable[[str], Any]) -> Any:
     return click.prompt(what, default=usual or None, value_proc=value)
 
 
+@cli.group()
+def bootstrap() -> None:
+    """Set up what must be there before the first deployment: organization, units, accounts and what AWS trusts.
+
+    It works with the credentials of the account that manages the organization, as boto3 finds them, and needs the extra
+    'operate' (pip install 'dutybound[operate]').
+    """
+
+
+_LOGGED = "bootstrap.log.jsonl"
+
+
+@bootstrap.command("plan")
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--permissions", is_flag=True, help="Print the IAM policy that the caller needs; calls nothing.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Write each call to this file.")
+def bootstrap_plan(path: Path, permissions: bool, form: str, log: Path | None) -> None:
+    """Show what is there, what should be, and the calls between; changes nothing.
+
+    PATH is the configuration. Exits with 0 if there is nothing to do, with 1 if there is, or if it cannot be said.
+    """
+    from dutybound.operate import bootstrap
+    from dutybound.operate.permissions import permissions as needed
+
+    configuration = _to_bootstrap(path)
+    if permissions:
+        click.echo(json.dumps(needed(configuration).document(), indent=2))
+        return
+    with _operating(configuration, log) as aws:
+        found, planned = _planned(aws, configuration)
+    click.echo(bootstrap.plan_json(planned, found) if form == "json" else bootstrap.plan_text(planned, found))
+    if planned.steps:
+        raise SystemExit(FINDINGS)
+
+
+@bootstrap.command("apply")
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--yes", is_flag=True, help="Do not ask: for CI.")
+@click.option("--write", is_flag=True, help="Write the ids of organization and units into the configuration's folder.")
+@click.option(
+    "--log", type=click.Path(path_type=Path, dir_okay=False), default=_LOGGED, show_default=True, help="Of each call."
+)
+def bootstrap_apply(path: Path, yes: bool, write: bool, log: Path) -> None:
+    """Do what the plan shows, then print the ids that the configuration needs.
+
+    It deletes nothing. Stopped at any point, it goes on when it is run again. Exits with 0 if all is done, 1 if not.
+    """
+    from dutybound.operate import bootstrap
+    from dutybound.operate.act import act
+
+    configuration = _to_bootstrap(path)
+    if not yes and not _on_a_terminal():
+        raise click.UsageError("nobody is here to be asked: give --yes")
+    with _operating(configuration, log) as aws:
+        found, planned = _planned(aws, configuration)
+        click.echo(bootstrap.plan_text(planned, found))
+        if planned.steps:
+            if not yes and not click.confirm("\nMake these calls?"):
+                click.echo("nothing was changed", err=True)
+                raise SystemExit(FINDINGS)
+            found, planned = act(aws, configuration, found, planned, click.echo)
+            click.echo(f"\n{bootstrap.plan_text(planned, found)}")
+    for line in bootstrap.closing(path, configuration, found, write):
+        click.echo(line)
+
+
+def _to_bootstrap(path: Path) -> Configuration:
+    from dutybound import diagnostic
+    from dutybound.operate import bootstrap
+
+    checked = bootstrap.read(path)
+    if checked.failed or checked.value is None:
+        click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
+        raise SystemExit(FINDINGS)
+    return checked.value
+
+
+def _planned(aws: Aws, configuration: Configuration) -> tuple[Found, Plan]:
+    from dutybound.operate.look import look
+    from dutybound.operate.plan import plan
+
+    found = look(aws, configuration)
+    return found, plan(configuration, found)
+
+
+@contextlib.contextmanager
+def _operating(configuration: Configuration, log: Path | None) -> Iterator[Aws]:
+    """AWS, for as long as it takes. What goes wrong ends the command in one line."""
+    from dutybound.operate.aws import Aws, Failed, as_line
+    from dutybound.operate.plan import Contradiction
+
+    try:
+        with log.open("a", encoding="utf-8") if log is not None else contextlib.nullcontext() as file:
+
+            def write(call: Mapping[str, object]) -> None:
+                if file is not None:
+                    file.write(as_line(call, datetime.now(UTC).isoformat(timespec="milliseconds")))
+                    file.flush()
+
+            yield Aws(str(configuration.organization.home_region), write)
+    except (Failed, Contradiction) as failed:
+        raise click.ClickException(str(failed)) from None
+    except OSError as error:
+        if error.filename is None or log is None or Path(error.filename) != log:
+            raise
+        raise click.ClickException(f"the log {log} cannot be written: {(error.strerror or '').lower()}") from None
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nstopped: what was done stays done; run it again, and it goes on from there", err=True)
+        raise SystemExit(INTERRUPTED) from None
+
+
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema (2020-12) of a configuration, for editors."""
@@ -611,6 +730,105 @@ def list_access(who: str, path: Path, environment: str | None, **asked: Any) -> 
     except WrongQuestion as error:
         raise click.UsageError(str(error)) from None
     click.echo(answers.access_json(found) if asked["form"] == "json" else answers.access_text(found))
+
+
+_OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
+
+
+@cli.command()
+@click.argument("base", required=False)
+@click.argument("head", required=False)
+@click.option(
+    "--config",
+    "path",
+    default="config",
+    show_default=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="Where the configuration is, in a revision and in the working tree.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="How it is written on stdout; markdown is for a comment on a pull request.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["changes", "gains", "escalation", "never"]),
+    default="changes",
+    show_default=True,
+    help="What it exits with 1 for; for what is unknown it exits with 3 anyway.",
+)
+@click.option("--template", "templates", is_flag=True, help="BASE and HEAD are templates, or folders of them.")
+@click.option("--text", type=_OUT, help="Write the text to a file too.")
+@click.option("--markdown", type=_OUT, help="Write the comment to a file too.")
+@click.option("--json", type=_OUT, help="Write the JSON to a file too.")
+@click.option("--sarif", type=_OUT, help="Write the SARIF to a file too.")
+def diff(
+    base: str | None, head: str | None, path: Path, form: str, fail_on: FailOn, templates: bool, **files: Path | None
+) -> None:
+    """Say in words what a change of the configuration does to access, and what its deployment does.
+
+    BASE and HEAD are git revisions, or folders with a configuration. Without them: where this branch left the default
+    branch, and the working tree. Exits with 0 if nothing changes that --fail-on names, with 1 if something does, with 2
+    if there is no such revision, and with 3 if it is unknown: a side does not compile, or cannot be compared.
+    """
+    from dutybound.changes import review
+    from dutybound.compiler import compile_everywhere
+    from dutybound.report.diff import Sides
+    from dutybound.revisions import NoRevision, versions
+
+    if templates:
+        found, sides = _of_templates(base, head)
+        _review(found, sides, form, fail_on, path, files)
+    try:
+        with versions(base, head, path) as both:
+            day = today()
+            sides = Sides(*(version.name for version in both))
+            if all(version.empty for version in both):
+                raise NoRevision(f"neither side has a configuration at {path}", "say where it is with --config")
+            before, after = ({} if v.empty else compile_everywhere(v.path, day, v.shown) for v in both)
+    except NoRevision as error:
+        raise click.UsageError(f"{error}{f'; {error.hint}' if error.hint else ''}") from None
+    _review(review(before, after), sides, form, fail_on, path, files)
+
+
+def _of_templates(base: str | None, head: str | None) -> tuple[Review | Broken, Sides]:
+    from dutybound.changes import review_templates
+    from dutybound.report.diff import Sides
+    from dutybound.template import read
+
+    if base is None or head is None:
+        raise click.UsageError(
+            "--template compares two: give BASE and HEAD, a template each or a folder such as cdk.out"
+        )
+    return review_templates(read(Path(base)), read(Path(head))), Sides(base, head)
+
+
+def _review(
+    found: Review | Broken, sides: Sides, form: str, fail_on: FailOn, path: Path, files: Mapping[str, Path | None]
+) -> NoReturn:
+    """Write a review wherever it is wanted, and end with its exit code."""
+    from dutybound.report.diff import written
+
+    for name, file in files.items():
+        if file is not None:
+            _put(file, written(found, sides, name, path.as_posix()) + "\n")
+    click.echo(written(found, sides, form, path.as_posix(), _colour(sys.stdout)))
+    raise SystemExit(found.exit_code(fail_on))
+
+
+def _put(file: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise click.ClickException(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
 @cli.command()

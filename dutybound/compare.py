@@ -789,7 +789,7 @@ class _Compared:
         status: Status = "new" if one is None else "removed" if other is None else "changed"
         caller = here.caller
         for session in caller.sessions:
-            known = [(standing or here).caller.known(session) for standing in (one, other)]
+            known = [_known((standing or here).caller, session) for standing in (one, other)]
             policies = [standing.caller.policies if standing else _NOBODY for standing in (one, other)]
             moved = {k for k in known[0].keys() | known[1].keys() if known[0].get(k) != known[1].get(k)}
             if moved:
@@ -866,6 +866,11 @@ _NO_VALUE = "\ue002"
 # --- who takes a role -----------------------------------------------------------------------------------------------
 
 _ANY_RIGHTS = Policy((Statement("AnyRights", "Allow", ("*",), ("*",)),))
+
+
+def _known(caller: Caller, session: Session) -> Known:
+    """What the requests of a caller say, but not how long ago MFA was used: conditions ask for that."""
+    return {k: v for k, v in caller.known(session).items() if k != "aws:MultiFactorAuthAge" or v is None}
 
 
 def compare_trusts(old: Baseline, new: Baseline) -> tuple[TrustChange, ...]:

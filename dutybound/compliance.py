@@ -270,9 +270,10 @@ def _statement(policy: ManagedPolicy, statement: Statement, does: str) -> str:
 
 def _boundaries(account: Account) -> frozenset[str]:
     """The names of policies that only limit, and grant nothing."""
-    of_users = {user.permissions_boundary for user in account.users if user.permissions_boundary}
+    used = {user.permissions_boundary for user in account.users if user.permissions_boundary}
+    used |= {role.permissions_boundary for role in account.roles if role.permissions_boundary}
     ours = {policy.name for policy in account.policies if policy.name == BOUNDARY}
-    return frozenset(of_users | ours)
+    return frozenset(used | ours)
 
 
 def cloudshell(_baseline: Baseline, account: Account) -> Judged:

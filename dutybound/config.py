@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -233,6 +233,48 @@ SourceArn = Annotated[
     ),
 ]
 OrganizationId = Annotated[Text, Word(r"o-[a-z0-9]{10,32}", 34, "an organization's id is written as in 'o-a1b2c3d4e5'")]
+UnitName = Annotated[
+    Text,
+    Word(
+        r"[^/\x00-\x1f\x7f]{1,128}(/[^/\x00-\x1f\x7f]{1,128}){0,4}",
+        644,
+        "a unit is written by its names from the root down, at most five, as in 'Workloads/Production'",
+    ),
+]
+"""Organizations User Guide, "Quotas": units nest five levels deep; a name has up to 128 characters."""
+UnitId = Annotated[
+    Text,
+    Word(r"ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}", 68, "a unit's id is written as in 'ou-ab12-11112222'"),
+]
+Partner = Annotated[
+    Text,
+    Word(
+        r"[0-9]{12}|o-[a-z0-9]{10,32}",
+        34,
+        "a partner is an account's 12 digits, in quotes, or an organization's id, such as 'o-a1b2c3d4e5'",
+        digits=True,
+    ),
+]
+RootId = Annotated[Text, Word(r"r-[0-9a-z]{4,32}", 34, "a root's id is written as in 'r-ab12'")]
+ContactText = Annotated[Text, Word(_PRINTABLE, 50, "it holds a character that cannot be seen, or '${' or '{{'")]
+ContactPhone = Annotated[
+    Text, Word(r"[0-9+() .-]+", 25, "a telephone number is written as in '+44 20 7946 0000'", digits=True)
+]
+"""Account Management Reference, "PutAlternateContact"."""
+AccountEmail = Annotated[
+    Text, Word(rf"[A-Za-z0-9._%+/=-]+@(?:{_LABEL}\.)+[A-Za-z0-9-]{{2,}}", 64, "it is not an e-mail address")
+]
+"""Organizations API Reference, "CreateAccount": 64 characters."""
+RoleName = Annotated[Text, Word(r"[A-Za-z0-9_+=,.@-]+", 64, "a role's name is letters, digits and any of _+=,.@-")]
+InstanceArn = Annotated[
+    Text,
+    Word(
+        r"arn:aws[a-z-]*:sso:::instance/(sso)?ins-[a-zA-Z0-9-.]{16}",
+        84,
+        "an instance is written as in 'arn:aws:sso:::instance/ssoins-1234567890abcdef'",
+    ),
+]
+IdentityStoreId = Annotated[Text, Word(r"d-[0-9a-f]{10}", 12, "an identity store's id is written as in 'd-1234567890'")]
 UnitPath = Annotated[
     Text,
     Word(
@@ -408,13 +450,9 @@ def parameters_in(text: str) -> tuple[str, ...]:
 
 
 class Model(BaseModel):
-    """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it.
-
-    `later` names keys that are part of the language and not of this version: they are refused by name.
-    """
+    """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-    later: ClassVar[frozenset[str]] = frozenset()
     _span: Span | None = PrivateAttr(default=None)
 
     @property
@@ -506,10 +544,38 @@ def _one_of_schema(*keys: str) -> dict[str, Any]:
     return {"oneOf": [{"required": [key]} for key in keys]}
 
 
+class IdentityCenter(Model):
+    """The instance of IAM Identity Center that people sign in through."""
+
+    instance: InstanceArn = Field(
+        description="ARN of the instance", examples=["arn:aws:sso:::instance/ssoins-1234567890abcdef"]
+    )
+    store: IdentityStoreId = Field(description="Id of its identity store", examples=["d-1234567890"])
+    groups: Literal["create", "lookup"] = Field(
+        "create", description="Make the groups, or use those of an external directory (default: create)"
+    )
+
+
+class Contact(Model):
+    """Whom AWS tells of something, besides the owner of the account."""
+
+    name: ContactText = Field(description="Of the person or the team", examples=["Security team"])
+    title: ContactText = Field(description="What they are", examples=["Security"])
+    email: Email = Field(description="Where mails of AWS go", examples=["security@acme.example"])
+    phone: ContactPhone = Field(description="With the country's code", examples=["+44 20 7946 0000"])
+
+
+class Contacts(Model):
+    """The alternate contacts of every account."""
+
+    billing: Contact | None = Field(None, description="Told of invoices and payments")
+    operations: Contact | None = Field(None, description="Told of what AWS does to resources")
+    security: Contact | None = Field(None, description="Told of abuse and of leaked keys")
+
+
 class Organization(Model):
     """Who the baseline is for."""
 
-    later = frozenset({"people_in", "hub", "id", "identity_center"})
     name: OrganizationName = Field(description="In stack names and tags", examples=["acme"])
     owner: Owner = Field(description="Tag on everything that can be tagged", examples=["security@acme.example"])
     home_region: RegionName = Field(
@@ -517,6 +583,65 @@ class Organization(Model):
         description="The Region that holds the stacks; IAM itself is global (default: us-east-1)",
         examples=["eu-west-1"],
     )
+    people_in: Literal["iam", "identity-center"] = Field(
+        "iam", description="Where people sign in: as IAM users, or through IAM Identity Center (default: iam)"
+    )
+    hub: Name | None = Field(
+        None, description="With several accounts and people in IAM: the account that holds them", examples=["identity"]
+    )
+    id: OrganizationId | None = Field(None, description="Id in AWS Organizations", examples=["o-a1b2c3d4e5"])
+    root: RootId | None = Field(None, description="Id of its root in AWS Organizations", examples=["r-ab12"])
+    management: Name | None = Field(
+        None, description="The account that manages the organization", examples=["management"]
+    )
+    units: dict[UnitName, UnitId] = Field(
+        default_factory=dict,
+        description="Ids of the organizational units, by their names from the root down",
+        examples=[{"Workloads/Production": "ou-ab12-11112222"}],
+    )
+    identity_center: IdentityCenter | None = Field(None, description="With people in Identity Center: its instance")
+    contacts: Contacts | None = Field(None, description="bootstrap: the alternate contacts of every account")
+    delegated: dict[ServicePrincipalName, Name] = Field(
+        default_factory=dict,
+        description="bootstrap: which account administers a service for the organization",
+        examples=[{"access-analyzer": "security"}],
+    )
+    access_role: RoleName = Field(
+        default_factory=lambda: Text("OrganizationAccountAccessRole"),
+        description="bootstrap: the role by which the management account gets into the others "
+        "(default: OrganizationAccountAccessRole)",
+        examples=["AWSControlTowerExecution"],
+    )
+    cdk_roles: Yes | None = Field(
+        None, description="bootstrap: make the policies that keep the roles of `cdk bootstrap` to the baseline"
+    )
+
+
+class Account(Model):
+    """An AWS account of the organization. One without an id is made by `dutybound bootstrap`."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["id"]}, {"required": ["email"]}]})
+    id: AccountId | None = Field(None, description="Its 12 digits, in quotes", examples=["222233334444"])
+    email: AccountEmail | None = Field(
+        None,
+        description="Address of its root user; an account without an id is made with it",
+        examples=["aws+production@acme.example"],
+    )
+    environment: Environment | None = Field(
+        None, description="What it is for; decides what `in` gives to teams and roles", examples=["production"]
+    )
+    unit: UnitName | None = Field(
+        None,
+        description="Its organizational unit, by names from the root down (default: the root)",
+        examples=["Workloads/Production"],
+    )
+
+    @model_validator(mode="after")
+    def _is_there_or_to_come(self) -> Self:
+        if self.id is None and self.email is None:
+            message = "an account has an id, or the email that it is made with"
+            raise PydanticCustomError("missing-key", "{message}", {"message": message})
+        return self
 
 
 class Person(Model):
@@ -1301,6 +1426,19 @@ class Budget(Model):
     notify: tuple[Email, ...] = Field(min_length=1, description="Who is told", examples=[["security@acme.example"]])
 
 
+OrganizationRule = Literal[
+    "no-root",
+    "stay",
+    "keep-baseline",
+    "keep-trail",
+    "no-users",
+    "regions",
+    "instance-types",
+    "tags",
+    "perimeter",
+]
+
+
 class WorkloadBoundary(Model):
     """How far the roles reach that teams create themselves."""
 
@@ -1308,6 +1446,44 @@ class WorkloadBoundary(Model):
     services: tuple[ServicePrincipalName, ...] = Field(
         min_length=1, description="AWS services that may take these roles", examples=[["ec2", "lambda", "ecs-tasks"]]
     )
+
+
+class OrganizationGuardrails(Model):
+    """Guardrails that AWS Organizations keeps: for every principal of the accounts, administrators too."""
+
+    rules: tuple[OrganizationRule, ...] = Field(
+        min_length=1,
+        description="What the policies say; regions, instance-types and tags take theirs from the keys beside it",
+        examples=[["no-root", "stay", "keep-baseline", "keep-trail"]],
+    )
+    units: tuple[UnitName, ...] = Field(
+        (),
+        min_length=1,
+        description="Where they are attached (default: the units of `accounts`, and accounts that are in none)",
+        examples=[["Policy test"]],
+    )
+    root: Yes | None = Field(None, description="true: attached to the root, so that they are for every account")
+    deployers: tuple[RolePattern, ...] = Field(
+        (Text("OrganizationAccountAccessRole"),),
+        min_length=1,
+        description="Roles that deploy the baseline, and what else these rules spare (by their path and name)",
+        examples=[["OrganizationAccountAccessRole", "roles/deploy"]],
+    )
+    partners: tuple[Partner, ...] = Field(
+        (),
+        min_length=1,
+        description="perimeter: accounts and organizations outside that may still be let in",
+        examples=[["999988887777"]],
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_rules(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return _from_short(cls, value, handler, {"rules": value} if isinstance(value, list) else value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_short(handler.resolve_ref_schema(handler(schema)), "rules")
 
 
 class Guardrails(Model):
@@ -1330,9 +1506,35 @@ class Guardrails(Model):
         examples=[["203.0.113.0/24"]],
     )
     boundary: WorkloadBoundary | None = Field(None, description="What teams that create roles may create")
+    organization: OrganizationGuardrails | None = Field(
+        None, description="Policies of AWS Organizations, over whole accounts; absent: none"
+    )
     administrators: Annotated[int, Whole(1, 5000, "people")] = Field(
         5, description="How many people may have all rights; above it is a finding", examples=[3]
     )
+
+
+class Rollout(Model):
+    """How member accounts get their stacks: each from the CDK command line, or all from CloudFormation StackSets."""
+
+    by: Literal["stacks", "stack-sets"] = Field(
+        description="default: stack-sets as soon as more than 20 accounts get the same", examples=["stack-sets"]
+    )
+    at_once: Annotated[int, Whole(1, 100, "percent")] = Field(
+        10, description="stack-sets: how many of the accounts change at a time, in percent"
+    )
+    failures: Annotated[int, Whole(0, 100, "percent")] = Field(
+        0, description="stack-sets: how many of the accounts may fail before no more are changed, in percent"
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_name(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return _from_short(cls, value, handler, {"by": value} if isinstance(value, str) else value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_short(handler.resolve_ref_schema(handler(schema)), "by")
 
 
 def _whole(value: object) -> object:
@@ -1344,9 +1546,12 @@ def _whole(value: object) -> object:
 class Configuration(Model):
     """A whole configuration."""
 
-    later = frozenset({"accounts", "rollout"})
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="Version of the language", examples=[1])
     organization: Organization = Field(examples=[{"name": "acme", "owner": "security@acme.example"}])
+    accounts: dict[Name, Account] = Field(
+        default_factory=dict, description="AWS accounts by name; without, whatever account it is deployed to"
+    )
+    rollout: Rollout | None = Field(None, description="How it gets into many accounts")
     people: dict[UserName, Person] = Field(
         default_factory=dict, description="People by IAM user name; when given, every member is one of them"
     )

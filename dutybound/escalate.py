@@ -50,6 +50,9 @@ _ANY_NAME = "any-name"
 """The name of what nobody knows: reached by a pattern for every name alone."""
 _EVERYTHING = Policy((Statement("AnyRights", "Allow", ("*",), ("*",)),))
 _OWN_TRUST = "TrustOfTheRole"
+_ELSEWHERE = "elsewhere "
+_MEANT = ("hub", "trusts")
+"""The parts of the baseline that let a team's people take what is theirs in other accounts."""
 _SESSIONS: tuple[Session, ...] = ("key", "no-mfa", "mfa")
 """From the weakest: a chain that needs no MFA is the worse one."""
 _MOST_USERS = 50
@@ -129,9 +132,30 @@ class Escalation:
     span: Span | None = field(default=None, compare=False)
 
 
-def findings(baseline: Baseline) -> Iterator[Diagnostic]:
-    """An error for each escalation of a baseline."""
-    for found in escalations(baseline):
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """An administrator's role in other accounts: its ARN in each of them and its trust there."""
+
+    name: str
+    """As in `production/administrators`."""
+    arns: tuple[str, ...]
+    trusts: tuple[Policy, ...]
+
+
+def elsewhere(destination: str, baseline: Baseline) -> Iterator[Elsewhere]:
+    """The administrators' roles of a baseline that is for known accounts."""
+    for account in baseline.accounts:
+        partition = catalog.partition(account.home_region)
+        for role in account.roles:
+            if ADMINISTRATOR in role.managed and account.targets:
+                arns = tuple(f"arn:{partition}:iam::{t.id}:role{role.path}{role.name}" for t in account.targets)
+                trusts = tuple(in_account(role.trust, t.id, partition) for t in account.targets)
+                yield Elsewhere(f"{destination}/{role.name}", arns, trusts)
+
+
+def findings(baseline: Baseline, others: Sequence[Elsewhere] = ()) -> Iterator[Diagnostic]:
+    """An error for each escalation of a baseline; `others` are administrators' roles in other accounts."""
+    for found in escalations(baseline, others):
         kind, _, name = found.principal.partition(" ")
         people = f" ({_some(found.names)})" if found.names else ""
         without = {"key": " with a stolen access key", "no-mfa": " without MFA"}.get(found.session, "")
@@ -145,20 +169,21 @@ def findings(baseline: Baseline) -> Iterator[Diagnostic]:
         )
 
 
-def escalations(baseline: Baseline) -> tuple[Escalation, ...]:
+def escalations(baseline: Baseline, others: Sequence[Elsewhere] = ()) -> tuple[Escalation, ...]:
     """Everybody in a baseline who is not a declared administrator and can become one, sorted by name.
 
-    People with the same policies are judged once. What cannot be judged counts as allowed.
+    People with the same policies are judged once. What cannot be judged counts as allowed. Whoever takes an
+    administrator's role in another account (`others`) becomes one as well, unless the role is that of its own team.
     """
-    found = [e for account in baseline.accounts for e in _account(baseline, account)]
+    found = [e for account in baseline.accounts for e in _account(baseline, account, others)]
     return tuple(sorted(found, key=lambda e: (e.principal, e.names)))
 
 
-def _account(baseline: Baseline, account: Account) -> Iterator[Escalation]:
+def _account(baseline: Baseline, account: Account, others: Sequence[Elsewhere]) -> Iterator[Escalation]:
     named = _Named(account)
     if not any(map(named.starts, named.sets(account))):
         return
-    world = _World(baseline, account, named)
+    world = _World(baseline, account, named, others)
     merged: dict[object, list[tuple[Caller, Escalation]]] = {}
     for caller, same in world.starts():
         if (escalation := world.escalation(caller)) is not None:
@@ -240,6 +265,33 @@ def _possible(path: Path, named: frozenset[str]) -> bool:
     return named.issuperset(path.actions)
 
 
+class Openings:
+    """The actions of an account's principals that are on the list: each way of the catalogue whose actions all are
+    named by what the principal holds. Whether it leads anywhere is for `escalations` to judge.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._named = _Named(account)
+        self._roles = {role.name: role for role in account.roles}
+        self._sealed = bool(account.secrets)
+
+    def of_groups(self, groups: Iterable[str]) -> frozenset[str]:
+        """Those of somebody in these groups."""
+        return _opening(self._named.of_user(groups), self._sealed)
+
+    def of_role(self, name: str) -> frozenset[str]:
+        """Those of a role."""
+        return _opening(self._named.of(self._roles[name]), self._sealed)
+
+
+@lru_cache(maxsize=4096)
+def _opening(named: frozenset[str], sealed: bool) -> frozenset[str]:
+    # A password is to be read only where one is sealed in a secret.
+    none = {"enrol", "both", "none", *(() if sealed else ("read-password",))}
+    judged = (path for path in paths() if path.way not in none and _possible(path, named))
+    return frozenset(action for path in judged for action in path.actions)
+
+
 # --- facts ----------------------------------------------------------------------------------------------------------
 
 
@@ -263,7 +315,7 @@ class _Fact:
 
     @property
     def administrator(self) -> bool:
-        return not self.who
+        return not self.who or self.who.startswith(_ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +341,7 @@ class _Search:
 
     def __init__(self, world: _World, start: _Fact) -> None:
         self.world = world
+        self.meant = world.meant_elsewhere(start.who)
         self.causes: dict[_Fact, _Cause] = {start: _Cause(())}
         self.sessions: dict[str, list[Session]] = {}
         self.changes: dict[str, set[Change]] = {}
@@ -334,6 +387,8 @@ class _Search:
         return tuple(steps), tuple(path.id for path in paths() if path.id in used | both)
 
     def _add(self, edge: _Edge, needs: tuple[_Fact, ...]) -> None:
+        if edge.fact.who in self.meant:
+            return
         known = self.causes.get(edge.fact)
         if known is None:
             self.causes[edge.fact] = _Cause(needs, edge.steps, [edge.path] if edge.path else [])
@@ -402,8 +457,8 @@ class _Together:
 class _World:
     """The principals of an account and what each can do to the others. What is worked out is kept."""
 
-    def __init__(self, baseline: Baseline, account: Account, named: _Named) -> None:
-        self.baseline, self.account, self.named = baseline, account, named
+    def __init__(self, baseline: Baseline, account: Account, named: _Named, others: Sequence[Elsewhere] = ()) -> None:
+        self.baseline, self.account, self.named, self.others = baseline, account, named, others
         self.partition = catalog.partition(account.home_region)
         self.id = account.id or ACCOUNT_ID
         everyone = callers(baseline, account, self.partition)
@@ -479,7 +534,9 @@ class _World:
                 held = tuple(policy for _, policy in self._held(group.name))
                 arn = self._iam("user/people/somebody")
                 bounds = next((c.policies.boundary for c in self.subjects.values() if c.kind == "person"), None)
-                yield Caller("somebody", "person", arn, Policies(groups=(held,), boundary=bounds), (group.name,))
+                # What is worked out is kept by name, so each has its own.
+                name = f"somebody in {group.name}"
+                yield Caller(name, "person", arn, Policies(groups=(held,), boundary=bounds), (group.name,))
 
     def _named_by(self, caller: Caller) -> frozenset[str]:
         role = self.roles.get(_key(caller))
@@ -848,6 +905,7 @@ class _World:
             deploys = self._iam(f"role/cdk-hnb659fds-deploy-role-{self.id}-{self.account.home_region}")
             reason = "the roles of 'cdk bootstrap' let the whole account in, and deploy with every right"
             yield from self._to_all(path, self.requests(actor, path.actions, deploys, None, self._lets_all_in), reason)
+            yield from self._taking_elsewhere(path, actor)
         if path.way in ("take", "retrust") and self._as_declared(actor):
             reason = "it reaches roles of any name: one that this configuration does not know can hold every right"
             steps = (
@@ -856,6 +914,26 @@ class _World:
                 else self._retrust(path, actor, None)
             )
             yield from self._to_all(path, steps, reason)
+
+    def _taking_elsewhere(self, path: Path, actor: _Actor) -> Iterator[_Edge]:
+        """Administrators' roles in other accounts; those of one destination are alike, so that one is enough."""
+        for other in self.others:
+            for arn, trust in zip(other.arns, other.trusts, strict=True):
+                if not self._could_take(actor, path.actions, arn, trust):
+                    continue
+                if steps := self.requests(actor, path.actions, arn, None, trust):
+                    reason = f"{arn} is an administrator's role in another account"
+                    yield _Edge(_Fact(f"{_ELSEWHERE}{other.name}", reason=reason), path.id, steps)
+                    break
+
+    def meant_elsewhere(self, who: str) -> frozenset[str]:
+        """The administrators' roles in other accounts that are those of a principal's own teams."""
+        if not self.others or who not in self.subjects:
+            return frozenset()
+        own = [s for s in _statements(self.subjects[who].policies) if any(o.duty in _MEANT for o in s.origins)]
+        return frozenset(
+            f"{_ELSEWHERE}{other.name}" for other in self.others if any(_may_speak_of(s, other.arns[0]) for s in own)
+        )
 
     def _could_take(self, actor: _Actor, actions: Sequence[str], role: str, trust: Policy) -> bool:
         """A quick look before anything is judged: a trust that leaves it to the account, or to nobody of it, lets in

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dutybound import catalog
-from dutybound.baseline import Baseline, Group
+from dutybound.baseline import Baseline
 from dutybound.callers import Session
 from dutybound.case import (
     EVERYTHING,
@@ -34,6 +34,7 @@ from dutybound.diagnostic import did_you_mean, quoted, visible
 from dutybound.evaluate import Decision, Judge, Outcome, Request
 from dutybound.fence import key_of
 from dutybound.grant import unknown_action_hint
+from dutybound.hub import TEAM_PATH
 from dutybound.managed import managed_policy
 from dutybound.nearest import Near, allows, nearest
 from dutybound.policy import Condition, Policy, Statement, glob
@@ -154,8 +155,38 @@ def explain(baseline: Baseline, question: Question) -> Explanation:
     Raises WrongQuestion for a principal, an action, a resource or a condition key that does not exist.
     """
     _check(question)
-    ground = Ground(baseline, question.account or account_of(question.who) or account_of(question.resource))
-    return _answer(ground.case(question.who), _action(question.action), question)
+    ground = Ground(baseline, question.account or account_of(question.who) or _account_of_resource(baseline, question))
+    action = _action(question.action)
+    answers = [_answer(case, action, question) for case in ground.cases(question.who)]
+    # Somebody who is here as one team at a time can what one of them can.
+    found = max(answers, key=lambda one: _BEST.index(one.outcome))
+    return replace(found, notes=(*_taken(ground, question.who, [one.question.who for one in answers]), *found.notes))
+
+
+def _account_of_resource(baseline: Baseline, question: Question) -> str:
+    """The account of the resource, if that can be the baseline's; else the question is about another's resource."""
+    account = account_of(question.resource)
+    known = [target.id for target in baseline.accounts[0].targets]
+    return account if not known or account in known else ""
+
+
+_BEST: tuple[Outcome, ...] = ("denied", "unknown", "allowed")
+
+
+def _taken(ground: Ground, who: str, names: Sequence[str]) -> Iterator[str]:
+    """How somebody acts here whose user is in another account."""
+    roles = [ground.roles[name] for name in names if name in ground.roles and ground.roles[name].path == TEAM_PATH]
+    if not roles:
+        return
+    principal = next(v for s in roles[0].trust.statements for p in s.principals for v in p.values)
+    home = principal.split(":")[-2]
+    taken = " or ".join(f"{role.path}{role.name}" for role in roles)
+    name = who.strip().rpartition(":")[2]
+    if name.casefold() in (n.casefold() for n in ground.of_people):
+        one = ", one at a time" if len(roles) > 1 else ""
+        yield f"{name} is of the account {home}, and takes the role {taken} from there{one}"
+    else:
+        yield f"{names[0]} is a team; its people take the role {taken} from the account {home}"
 
 
 def _answer(case: Case, action: Action, question: Question) -> Explanation:
@@ -207,7 +238,7 @@ def who_can(baseline: Baseline, question: Question) -> tuple[WhoCan, ...]:
     """
     actions = _actions(question.action)
     _check(question)
-    ground = Ground(baseline, question.account or account_of(question.resource))
+    ground = Ground(baseline, question.account or _account_of_resource(baseline, question))
     everybody = [ground.case_of(sort, name) for sort, name in ground.everybody]
     return tuple(who_of(everybody, action, question) for action in actions)
 
@@ -354,7 +385,7 @@ class _Explaining:
         self.context = {key: value for key, value in self.known.items() if value is not None}
 
     def answer(self) -> Explanation:
-        groups = [h.name for h, _ in self.case.holders if isinstance(h, Group) and h.path == "/teams/"]
+        groups = [h.name for h, _ in self.case.holders if h.path == TEAM_PATH]
         teams = tuple(dict.fromkeys(map(team_of, groups)))
         blank = Explanation(self.question, self.case.kind, teams, "denied", notes=tuple(self._notes()))
         return self._on_resource(blank) if self.resource else self._on_anything(blank)

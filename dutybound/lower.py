@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
-from dutybound import boundary, catalog, fence
+from dutybound import accounts, boundary, catalog, fence
+from dutybound.accounts import Destination
 from dutybound.asked import Scope
 from dutybound.baseline import (
     Account,
@@ -33,14 +34,25 @@ from dutybound.config import Configuration, DutyUse, Passwords, Team, TeamTrust,
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
+from dutybound.hub import (
+    TEAM_BOUNDARY,
+    TEAM_PATH,
+    duties_in,
+    is_in,
+    proved,
+    takes,
+    takes_break_glass,
+    team_boundary,
+    team_trust,
+)
 from dutybound.issuer import identities, identity_providers
 from dutybound.mfa import mfa_policy, people_boundary
 from dutybound.never import never
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE, pack, sizes_by_duty
-from dutybound.policy import Condition, Origin, Policy, Statement, minified
+from dutybound.policy import ACCOUNT, Condition, Origin, Policy, Statement, minified
 from dutybound.quotas import quota
 from dutybound.read import Reading
-from dutybound.trust import PATH, for_servers, may_take, size_errors, trust_policy
+from dutybound.trust import PATH, SWITCHED_NAME, for_servers, may_take, size_errors, trust_policy
 from dutybound.waiver import Held
 from dutybound.when import MFA_PRESENT, after_end, before_end
 
@@ -53,14 +65,21 @@ SHORTEST_SESSION, LONGEST_SESSION = quota("role-session-duration").value, quota(
 
 
 def lower(
-    reading: Reading, environment: str | None = None, today: date | None = None, held: list[Held] | None = None
+    reading: Reading,
+    environment: str | None = None,
+    today: date | None = None,
+    destination: Destination | None = None,
+    held: list[Held] | None = None,
 ) -> Checked[Baseline]:
-    """Decide the baseline of a configuration: the Baseline, or None with every error found on the way.
+    """Decide the baseline of a destination: the Baseline, or None with every error found on the way.
 
-    `environment` is that of the account at hand, for what the configuration says `in:` some; `today` is the day on
-    which what has ended is reported (without one, nothing has). What a waiver must accept is added to `held`.
+    Without `accounts` in the configuration, `environment` is that of the account at hand, for what it says `in:` some;
+    with them, `destination` is one of `accounts.destinations`. `today` is the day on which what has ended is reported
+    (without one, nothing has). What a waiver must accept is added to `held`.
     """
-    work = _Lowering(reading, environment, today, [] if held is None else held)
+    destination = destination or Destination(environment, environment)
+    environment = destination.environment
+    work = _Lowering(reading, destination, today, [] if held is None else held)
     account = work.account()
     found = in_order(work.found)
     if any(d.severity == "error" for d in found):
@@ -84,10 +103,12 @@ def scope_of(configuration: Configuration) -> Scope:
 class _Lowering:
     """One run: the reading, the diagnostics found, and the parts of the account in the order they are decided."""
 
-    def __init__(self, reading: Reading, environment: str | None, today: date | None, held: list[Held]) -> None:
+    def __init__(self, reading: Reading, destination: Destination, today: date | None, held: list[Held]) -> None:
         self.configuration: Configuration = reading.configuration
         self.duties = reading.duties
-        self.environment, self.today = environment, today
+        self.destination, self.today = destination, today
+        self.has_people = destination.standing != "member"
+        self.hub = accounts.hub(self.configuration) or ACCOUNT
         self.found: list[Diagnostic] = []
         self.held = held
         self.scope = scope_of(self.configuration)
@@ -96,7 +117,7 @@ class _Lowering:
         self.issuers: set[str] = set()
 
     def account(self) -> Account:
-        """The one account: everything that the configuration asks for."""
+        """Everything that the configuration asks for in the accounts of the destination."""
         self._check_region()
         self._check_unused_duties()
         self._check_guardrails()
@@ -104,13 +125,16 @@ class _Lowering:
         self.guards = self._guards(stacks)
         policies: list[ManagedPolicy] = [*self._shared_policies(stacks)]
         teams = sorted(self.configuration.teams.items())
-        groups = [group for name, team in teams for group in self._team(name, team, policies)]
+        groups = [g for name, team in teams for g in self._team(name, team, policies)] if self.has_people else []
         providers = identity_providers(self.configuration, self._here(), self._stack("roles"), self.found)
         self.issuers = {provider.url for provider in providers}
         roles = [self._role(name, role, policies) for name, role in sorted(self._here().items())]
-        users = self._people()
+        if not self.has_people and self.hub != ACCOUNT:
+            roles += [r for name, team in teams for r in self._team_role(name, team, policies)]
+        users = self._people() if self.has_people else []
+        targets = self.destination.targets
         account = Account(
-            id=None,
+            id=targets[0].id if targets else None,
             home_region=self.region,
             stacks=stacks,
             policies=tuple(policies),
@@ -123,6 +147,7 @@ class _Lowering:
             ),
             passwords=_password_policy(self.configuration.passwords),
             identity_providers=providers,
+            targets=targets,
         )
         account = self._with_break_glass(account)
         self._check_stack_sizes(account)
@@ -130,19 +155,22 @@ class _Lowering:
         return account
 
     def _here(self) -> dict[Text, RoleEntry]:
-        """The roles of this environment."""
-        roles = self.configuration.roles.items()
-        return {name: role for name, role in roles if not role.in_ or self.environment in role.in_}
+        """The roles of this destination."""
+        return {name: role for name, role in self.configuration.roles.items() if is_in(role, self.destination)}
 
     def _with_break_glass(self, account: Account) -> Account:
         wanted, passwords = self.configuration.break_glass, self.configuration.passwords
         bounds = self.configuration.guardrails.boundary
         path = str(bounds.path) if bounds is not None else None
-        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path)
+        users_in = ACCOUNT if self.has_people else self.hub
+        taken = None
+        if self.destination.standing == "hub":
+            taken = takes_break_glass(self.configuration, self.found)
+        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path, users_in, taken)
         return replace(
             account,
             policies=tuple(sorted([*account.policies, *emergency.policies], key=lambda p: p.name)),
-            groups=tuple(sorted([*account.groups, emergency.group], key=lambda g: g.name)),
+            groups=tuple(sorted([*account.groups, *emergency.groups], key=lambda g: g.name)),
             users=tuple(sorted([*account.users, *emergency.users], key=lambda u: u.name)),
             roles=tuple(sorted([*account.roles, *emergency.roles], key=lambda r: r.name)),
             alarm=emergency.alarm,
@@ -174,9 +202,12 @@ class _Lowering:
         fences = fence.fence(guardrails, self.prefix)
         people = (*fences, *fence.place(guardrails))
         if configuration.teams:
-            yield self._shared(self._mfa_name(), "teams", mfa_policy(configuration.mfa))
-            if (bounds := people_boundary(configuration.mfa)) is not None:
-                yield self._shared(PEOPLE_BOUNDARY, "teams", bounds)
+            if self.has_people:
+                yield self._shared(self._mfa_name(), "teams", mfa_policy(configuration.mfa))
+                if (bounds := people_boundary(configuration.mfa)) is not None:
+                    yield self._shared(PEOPLE_BOUNDARY, "teams", bounds)
+            elif self.hub != ACCOUNT:
+                yield self._shared(TEAM_BOUNDARY, "teams", team_boundary(configuration))
             if people:
                 yield self._shared(FOR_PEOPLE, "teams", Policy(people))
         if configuration.roles and fences:
@@ -217,14 +248,12 @@ class _Lowering:
 
     def _team(self, name: Text, team: Team, policies: list[ManagedPolicy]) -> Iterator[Group]:
         """The team's group, and one more for each day on which memberships end."""
-        more = team.in_.get(Text(self.environment), ()) if self.environment else ()
-        access = self._access(f"team {name}", (*team.duties, *more))
-        access = replace(access, statements=(*access.statements, *may_take(name, self._here())))
+        uses = duties_in(team, self.destination)
+        access = self._access(f"team {name}", uses)
+        taken = (*may_take(name, self._here()), *takes(self.configuration, name, team, self.found))
+        access = replace(access, statements=(*access.statements, *taken))
         self._session(f"team {quoted(name)}", team.session)
-        own_keys = self.configuration.mfa.own_access_keys
-        denied = [(use, self.duties[use.name]) for use in team.never if use.name in self.duties]
-        denies = [s for use, duty in denied for s in never(use, duty, own_keys, self.found, self.scope)]
-        denies += self._denied_anyway((*team.duties, *more), access)
+        denies = [*self._never(team), *self._denied_anyway(uses, access)]
         yield self._group(name, team, None, access, denies, policies)
         for day in sorted({str(m.until) for m in team.members if m.until}):
             yield self._group(name, team, day, _ending(access, day), denies, policies)
@@ -233,6 +262,47 @@ class _Lowering:
                 self._check_end(f"the membership of {quoted(member.name)} in team {quoted(name)}", member.until)
                 if access.managed:
                     self._check_alone(name, member.name)
+
+    def _never(self, team: Team) -> list[Statement]:
+        own_keys = self.configuration.mfa.own_access_keys
+        denied = [(use, self.duties[use.name]) for use in team.never if use.name in self.duties]
+        return [s for use, duty in denied for s in never(use, duty, own_keys, self.found, self.scope)]
+
+    def _team_role(self, name: Text, team: Team, policies: list[ManagedPolicy]) -> Iterator[Role]:
+        """The role that stands for a team of the hub, if the team does anything here."""
+        uses = duties_in(team, self.destination)
+        if not uses:
+            return
+        who = f"team {quoted(name)}"
+        access = self._access(f"team {name}", uses)
+        access = replace(access, statements=tuple(proved(access.statements)))
+        self._check_mfa(who, access, "its trust asks for MFA already: give it a duty that asks for no fresh one")
+        if len(TEAM_PATH) + len(name) > SWITCHED_NAME:
+            message = f"{who}: people could not switch to its role in the console: its path and name have "
+            message += f"{len(TEAM_PATH) + len(name)} characters; {SWITCHED_NAME} is the limit"
+            hint = f"use at most {SWITCHED_NAME - len(TEAM_PATH)}"
+            self.found.append(Diagnostic("name-too-long", message, name.span, hint))
+        shared = [FOR_PEOPLE] if self._fences_people() else []
+        slots = POLICIES_PER_ROLE - len(shared) - len(access.managed)
+        statements = _distinct([*access.statements, *self._never(team), *self._denied_anyway(uses, access)])
+        stack = self._stack("teams")
+        mine = self._packed(who, f"team-{name}", name, statements, slots, stack)
+        policies += mine
+        yield Role(
+            logical_id("TeamRole", name),
+            stack,
+            str(name),
+            TEAM_PATH,
+            str(team.purpose),
+            team_trust(self.hub, (Origin("hub", name.span, self.configuration.organization.span),)),
+            tuple(sorted([*(p.name for p in mine), *shared])),
+            access.managed,
+            session_seconds=self._session(who, team.session),
+            span=name.span,
+            attached=access.attached,
+            permissions_boundary=TEAM_BOUNDARY,
+            members=tuple(sorted(str(m.name) for m in team.members)),
+        )
 
     def _group(
         self,
@@ -305,7 +375,7 @@ class _Lowering:
         # Whoever takes a team's role is a person, and works from where people work.
         places = fence.place(self.configuration.guardrails) if isinstance(role.trusts, TeamTrust) else ()
         statements = _distinct([*access.statements, *self._denied_anyway(role.duties, access), *places])
-        trust = trust_policy(name, role, self.region, self.found)
+        trust = trust_policy(name, role, self.region, self.found, self.hub)
         if role.until is not None:
             self._check_end(who, role.until)
             statements.append(_after_end(role.until, Origin("until", role.until.span)))
@@ -390,7 +460,7 @@ class _Lowering:
         if guardrails.boundary is not None:
             self.found += boundary.check(guardrails.boundary)
 
-    def _check_mfa(self, who: str, access: Access) -> None:
+    def _check_mfa(self, who: str, access: Access, hint: str = "give it to a team, or a duty without that") -> None:
         """IAM User Guide, "Secure API access with MFA": credentials of a role do not carry the MFA of who took it."""
         dead: dict[str, list[Statement]] = {}
         for statement in access.statements:
@@ -403,7 +473,6 @@ class _Lowering:
             message = f"{who}: duty {quoted(duty)} asks for MFA for {', '.join(actions[:2])}{more}; "
             message += "sessions of roles carry none, so these are never allowed"
             at = next((o.asked for s in statements for o in s.origins if o.duty == duty), None)
-            hint = "give it to a team, or a duty without that"
             self.found.append(Diagnostic("mfa-in-role", message, at, hint, severity="warning"))
 
     def _check_end(self, what: str, until: Text) -> None:
@@ -424,8 +493,7 @@ class _Lowering:
     def _check_unused_duties(self) -> None:
         """An own duty that nobody holds here is compiled too, so that its errors do not wait for its first holder."""
         teams = self.configuration.teams.values()
-        used = {use.name for t in teams for use in t.duties}
-        used |= {use.name for t in teams for use in t.in_.get(Text(self.environment or ""), ())}
+        used = {use.name for t in teams for use in duties_in(t, self.destination)}
         used |= {use.name for r in self.configuration.roles.values() for use in r.duties}
         for name, duty in self.configuration.duties.items():
             if name not in used:

@@ -15,7 +15,7 @@ from dutybound.grant import Access, duty_access, example_use
 from dutybound.policy import Origin, Statement
 from dutybound.read import library, library_duty
 
-_OURS = frozenset({"mfa", "break_glass", "guardrails", "until", "trusts"})
+_OURS = frozenset({"mfa", "break_glass", "guardrails", "hub", "organization", "until", "trusts"})
 """Parts of the baseline that stand as a duty in an `Origin`."""
 _MOST = 3
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
-from dutybound import source
+from dutybound import accounts, rollout, source
 from dutybound.config import (
     GRANT_KINDS,
     PLACEHOLDERS,
@@ -43,6 +43,7 @@ from dutybound.config import (
     Model,
     OidcIdentity,
     Organization,
+    OrganizationGuardrails,
     Parameter,
     PassGrant,
     Passwords,
@@ -78,6 +79,7 @@ _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     (("budgets", "*"), Budget),
     (("guardrails",), Guardrails),
     (("guardrails", "boundary"), WorkloadBoundary),
+    (("guardrails", "organization"), OrganizationGuardrails),
     (("teams", "*"), Team),
     (("teams", "*", "members", "*"), Member),
     (("roles", "*"), Role),
@@ -358,10 +360,8 @@ def _unknown_key(whole: Loc, place: _Place) -> Diagnostic:
     where = _where(whole[:-1])
     if model is None:
         return Diagnostic("unknown-key", f"{where}: there is no key {quoted(key)}", span)
-    if key in model.later:
-        return _later(key, where, span)
     known = list(_fields_of(model))
-    hint = did_you_mean(key, [*known, *model.later]) or _belongs_in(key) or f"known keys: {', '.join(known)}"
+    hint = did_you_mean(key, known) or _belongs_in(key) or f"known keys: {', '.join(known)}"
     return Diagnostic("unknown-key", f"{where}: there is no key {quoted(key)}", span, hint)
 
 
@@ -373,11 +373,6 @@ def _belongs_in(key: str) -> str:
             inside = [step for step in pattern if step != "*" and not step.startswith(("trust-", "grant-", "only-"))]
             places.append(f"in {_KINDS.get(inside[-1], quoted(inside[-1]))}" if inside else "at the top of a file")
     return f"it belongs {' or '.join(dict.fromkeys(places))}" if places else ""
-
-
-def _later(key: str, where: str, span: Span | None) -> Diagnostic:
-    message = f"{where}: {quoted(key)} is part of the language, but this version does not support it yet"
-    return Diagnostic("not-supported-yet", message, span, "remove it")
 
 
 def _no_kind(whole: Loc, place: _Place) -> Iterator[Diagnostic]:
@@ -657,6 +652,9 @@ def _name_errors(configuration: Configuration) -> Iterator[Diagnostic]:
     yield from _same_but_for_case("team", groups)
     yield from _same_but_for_case("role", [*configuration.roles, *map(Text, RESERVED_ROLES)])
     yield from _same_but_for_case("duty", list(configuration.duties))
+    wrong = list(accounts.check(configuration))
+    yield from wrong or rollout.check(configuration)
+    yield from _team_role_errors(configuration)
     yield from _people_errors(configuration)
     yield from _tag_errors(configuration)
 
@@ -676,6 +674,19 @@ def _same_but_for_case(kind: str, names: Iterable[Text]) -> Iterator[Diagnostic]
                 f"{kind} {quoted(name)} differs from {quoted(other)} only in case, which IAM takes for the same name"
             )
             yield Diagnostic("duplicate-name", message, name.span, f"the other is at {other.span.place}")
+
+
+def _team_role_errors(configuration: Configuration) -> Iterator[Diagnostic]:
+    """Teams of a hub are roles in the other accounts, where names are as unique as those of other roles."""
+    if configuration.organization.hub is None:
+        return
+    roles = {name.casefold(): name for name in (*configuration.roles, *map(Text, RESERVED_ROLES))}
+    for name in sorted(configuration.teams):
+        if (role := roles.get(name.casefold())) is not None:
+            whose = "a role of the baseline itself" if role.span is None else f"the role {quoted(role)}"
+            message = f"team {quoted(name)} is a role in the other accounts, and has the name of {whose}"
+            kind = "reserved-name" if role.span is None else "duplicate-name"
+            yield Diagnostic(kind, message, name.span, "give it another name")
 
 
 RESERVED_TAGS = ("email", "environment", "managed-by", "organization", "owner")

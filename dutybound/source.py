@@ -7,6 +7,7 @@ one, so depth and aliases are bounded before anything is built.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -99,17 +100,18 @@ class _Refused(Exception):
         self.diagnostic = Diagnostic(name, message, span, hint)
 
 
-def load(path: Path) -> Checked[Fields]:
+def load(path: Path, shown: Path | None = None) -> Checked[Fields]:
     """Read a file, or every `*.yaml` and `*.yml` file below a folder, into one mapping.
 
     Top-level keys merge across files. Diagnostics name whatever cannot be read; the value is None if there is nothing
-    to go on with. Raises nothing for bad input or unreadable files.
+    to go on with. Raises nothing for bad input or unreadable files. `shown` is what places call the path, where that is
+    not how it was reached.
     """
     paths, found = files(path)
     loaded: list[Fields] = []
     budget = [MAX_VALUES]
     for file in paths:
-        one = _load_file(file, budget)
+        one = _load_file(file, budget, (file if shown is None else shown / file.relative_to(path)).as_posix())
         found += one.diagnostics
         if one.value is not None:
             loaded.append(one.value)
@@ -165,8 +167,7 @@ def _no_file(path: Path, error: OSError) -> Diagnostic:
     )
 
 
-def _load_file(path: Path, budget: list[int]) -> Checked[Fields]:
-    name = path.as_posix()
+def _load_file(path: Path, budget: list[int], name: str) -> Checked[Fields]:
     start = Span(Source(name, ()), 1, 1)
     try:
         if path.exists() and not path.is_file():
@@ -473,3 +474,46 @@ def _join(there: Fields, more: Fields, found: list[Diagnostic]) -> None:
             first = there.key(name)
             where = f"it is declared first at {first.span.place}" if first is not None and first.span else ""
             found.append(Diagnostic("duplicate-name", f"{quoted(name)} is declared twice", name.span, where))
+
+
+def template(text: str) -> object:
+    """The plain values of a CloudFormation template, JSON or YAML with its short forms (`!Sub`). Raises ValueError.
+
+    YAML is read as CloudFormation does, by version 1.1 of it; only a date stays text. Source: CloudFormation Template
+    Reference, "Intrinsic functions": `!GetAtt a.b` is `Fn::GetAtt: [a, b]`, `!X` is `Fn::X` for all but Ref and
+    Condition.
+    """
+    if text.lstrip().startswith("{"):
+        return json.loads(text)
+    try:
+        return yaml.load(text, Loader=_Templates)  # noqa: S506 - a SafeLoader with CloudFormation's tags
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f"line {mark.line + 1}: " if mark is not None else ""
+        raise ValueError(f"{at}{getattr(error, 'problem', None) or 'it is no YAML'}") from None
+
+
+class _Templates(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms."""
+
+
+_Templates.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:timestamp"]
+    for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _short_form(loader: _Templates, name: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    if name == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
+
+
+yaml.add_multi_constructor("!", _short_form, Loader=_Templates)

@@ -39,7 +39,7 @@ _HEAD = """\
 
 
 def _calls(account: Account) -> Iterator[str]:
-    yield _call("who_am_i", *([account.id] if account.id else []))
+    yield _call("who_am_i", *(target.id for target in account.targets))
     if named := named_settings(account.passwords):
         yield _call("password_policy", json.dumps(named, sort_keys=True))
     if account.alarm is not None:

@@ -45,11 +45,15 @@ MFA = (
 _SIGN_IN = {"aws": "aws.amazon.com", "aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"}
 
 
-def trust_policy(name: Text, role: Role, region: str, found: list[Diagnostic]) -> Policy:
-    """The trust policy of a role in an account with that home Region. Errors are added to `found`."""
+def trust_policy(name: Text, role: Role, region: str, found: list[Diagnostic], people_in: str = ACCOUNT) -> Policy:
+    """The trust policy of a role in an account with that home Region; `people_in` is the account that holds the people.
+
+    Errors are added to `found`.
+    """
     who = f"role {quoted(name)}"
     origins = (Origin("trusts", role.trusts.span or role.span),)
-    return Policy(tuple(replace(s, origins=origins) for s in _statements(name, who, role, region, found)))
+    statements = _statements(name, who, role, region, people_in, found)
+    return Policy(tuple(replace(s, origins=origins) for s in statements))
 
 
 def size_errors(name: Text, role: Role, policy: Policy) -> Iterator[Diagnostic]:
@@ -82,12 +86,14 @@ def for_servers(role: Role) -> bool:
     return isinstance(role.trusts, ServiceTrust) and role.trusts.service in ("ec2", "ec2.amazonaws.com")
 
 
-def _statements(name: Text, who: str, role: Role, region: str, found: list[Diagnostic]) -> Iterator[Statement]:
+def _statements(
+    name: Text, who: str, role: Role, region: str, people_in: str, found: list[Diagnostic]
+) -> Iterator[Statement]:
     match role.trusts:
         case ServiceTrust() as trusts:
             yield from _service(trusts, who, found)
         case TeamTrust():
-            yield _team(name, who, found)
+            yield _team(name, who, people_in, found)
         case AccountTrust() as trusts:
             yield _account(trusts, who, found)
         case OrganizationTrust() as trusts:
@@ -131,15 +137,24 @@ def _service(trusts: ServiceTrust, who: str, found: list[Diagnostic]) -> Iterato
     yield _allow("TrustService", Principal("Service", (row.principal,)), *conditions)
 
 
-def _team(name: Text, who: str, found: list[Diagnostic]) -> Statement:
+def _team(name: Text, who: str, people_in: str, found: list[Diagnostic]) -> Statement:
     if len(PATH) + len(name) > SWITCHED_NAME:
         message = (
             f"{who}: people could not switch to it in the console: its path and name have "
             f"{len(PATH) + len(name)} characters; {SWITCHED_NAME} is the limit"
         )
         found.append(Diagnostic("name-too-long", message, name.span, f"use at most {SWITCHED_NAME - len(PATH)}"))
-    people = Condition("ArnLike", "aws:PrincipalArn", (f"arn:{PARTITION}:iam::{ACCOUNT}:user/people/*",))
-    return _allow("TrustTeam", Principal("AWS", (f"arn:{PARTITION}:iam::{ACCOUNT}:root",)), *MFA, people)
+    return people_with_mfa("TrustTeam", people_in)
+
+
+def people_with_mfa(sid: str, account: str) -> Statement:
+    """The trust in the people of an account, with MFA at most an hour ago.
+
+    It names the account and asks for the path of its people: a user named as principal has to exist before the role,
+    and one that is made anew under the same name would not be trusted any more.
+    """
+    people = Condition("ArnLike", "aws:PrincipalArn", (f"arn:{PARTITION}:iam::{account}:user/people/*",))
+    return _allow(sid, Principal("AWS", (f"arn:{PARTITION}:iam::{account}:root",)), *MFA, people)
 
 
 def _account(trusts: AccountTrust, who: str, found: list[Diagnostic]) -> Statement:

@@ -22,7 +22,7 @@ from dutybound.networks import names_one_inside, network, unseen
 from dutybound.policy import Condition, Effect
 
 MFA_PRESENT = "aws:MultiFactorAuthPresent"
-_MFA_KEYS = frozenset({MFA_PRESENT.casefold(), "aws:multifactorauthage"})
+MFA_KEYS = frozenset({MFA_PRESENT.casefold(), "aws:multifactorauthage"})
 Block = Mapping[ConditionOperator, Mapping[Text, tuple[Text, ...]]]
 """A Condition block as it was written: operator, key, values."""
 _KINDS = {
@@ -284,7 +284,7 @@ def _trap(one: Placed, effect: Effect, all_: list[Condition], asked: Asked) -> N
     """Forms that IAM takes and that mean something else than they seem to."""
     set_, name, if_exists = _parts(one.condition.operator)
     key = one.condition.key
-    if effect == "Allow" and if_exists and key.casefold() in _MFA_KEYS and "Not" not in name and name != "Bool":
+    if effect == "Allow" and if_exists and key.casefold() in MFA_KEYS and "Not" not in name and name != "Bool":
         message = f"{one.condition.operator} lets access keys through, whose requests do not carry the key"
         asked.report("weak-mfa-condition", message, one.at.span, f"write '{name}', or 'when: {{mfa: true}}'")
     if key.casefold() == MFA_PRESENT.casefold() and name == "Bool":

@@ -28,6 +28,7 @@ from dutybound.baseline import (
     Schedule,
     Secret,
     Stack,
+    Target,
     User,
 )
 from dutybound.managed import arn
@@ -43,10 +44,11 @@ class BaselineStacks(Construct):
     They use no role of `cdk bootstrap`: whoever deploys does so with the rights of their own credentials.
     """
 
-    def __init__(self, scope: Construct, baseline: Baseline, account: Account) -> None:
-        """Build every stack of `account` under `scope`, an `App` or a `Stage`."""
-        super().__init__(scope, "Baseline")
-        self.account = account
+    def __init__(self, scope: Construct, baseline: Baseline, account: Account, target: Target | None = None) -> None:
+        """Build every stack of `account` under `scope`, an `App` or a `Stage`; for `target`, where it has several."""
+        super().__init__(scope, target.name if target else "Baseline")
+        self.account, self.id = account, target.id if target else account.id
+        scope = self if target else scope
         self.tags = [cdk.CfnTag(key=key, value=value) for key, value in baseline.tags]
         self.stacks = {stack.name: self._stack(scope, stack) for stack in account.stacks}
         self.policies = {policy.name: self._policy(policy) for policy in account.policies}
@@ -71,7 +73,7 @@ class BaselineStacks(Construct):
             stack.name,
             stack_name=stack.name,
             description=stack.description,
-            env=cdk.Environment(account=self.account.id, region=stack.region),
+            env=cdk.Environment(account=self.id, region=stack.region),
             termination_protection=stack.protected,
             synthesizer=cdk.LegacyStackSynthesizer(),  # the only one that names no role of `cdk bootstrap`
         )
@@ -155,7 +157,7 @@ class BaselineStacks(Construct):
         return made
 
     def _role(self, role: Role) -> None:
-        stack = self.stacks[role.stack]
+        stack, boundary = self.stacks[role.stack], role.permissions_boundary
         made = iam.CfnRole(
             stack,
             role.logical_id,
@@ -165,6 +167,7 @@ class BaselineStacks(Construct):
             assume_role_policy_document=_filled_in(role.trust.document()),
             managed_policy_arns=self._arns(role.policies, role.managed),
             max_session_duration=role.session_seconds,
+            permissions_boundary=self.policies[boundary].ref if boundary else None,
             tags=self.tags,
         )
         if role.instance_profile is not None:

@@ -58,16 +58,6 @@ def test_the_error_in_the_readme_is_what_users_see() -> None:
     assert render_all(checked.diagnostics).removesuffix("\n\n1 error") == shown[1].rstrip("\n")
 
 
-def test_keys_that_come_later_are_named() -> None:
-    """docs/language.md names every key that is refused as not supported yet."""
-    from dutybound import config
-
-    text = (ROOT / "docs" / "language.md").read_text(encoding="utf-8").partition("## Not yet")[2]
-    models = [m for m in vars(config).values() if isinstance(m, type) and issubclass(m, config.Model)]
-    for key in {k for m in models for k in m.later} - {"rollout"}:
-        assert re.search(rf"\b{key}\b", text), key
-
-
 def test_the_problem_matcher_finds_every_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task of docs/editors.md, held against real output: each error with a place is found, line after line."""
     text = (ROOT / "docs" / "editors.md").read_text(encoding="utf-8")

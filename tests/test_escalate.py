@@ -21,6 +21,7 @@ from dutybound.grant import example_use
 from dutybound.lower import lower
 from dutybound.read import library, library_duty, read
 from tests.conftest import CASES, ROOT
+from tests.test_bad_input import UNSAID
 from tests.test_compile import compiled
 
 _WAIVED = ("wide-action", "wide-resource", "broad-managed-policy")
@@ -233,7 +234,7 @@ def test_a_team_without_people_is_judged() -> None:
     """Its first member should not be the first to be judged."""
     case = {"statements": [{"Action": "iam:PutGroupPolicy", "Resource": "*"}], "members": []}
     (one,) = found(case)
-    assert one.names == ("somebody",)
+    assert one.names == (f"somebody in {one.principal.removeprefix('team ')}",)
 
 
 def test_a_stolen_key_opens_nothing() -> None:
@@ -294,3 +295,30 @@ def test_many_people_are_judged_once() -> None:
     here = found({"statements": statements, "teams": {**teams, "web": {"purpose": "x", "duties": ["own"]}}})
     assert len(here) == 21
     assert {len(e.names) for e in here} == {1, 20}
+
+
+def test_every_empty_team_is_judged() -> None:
+    """Two teams without anybody: the first that could begin a way does not stand for the second."""
+    text = """\
+version: 1
+organization: {name: acme, owner: x}
+break_glass: {users: [e], alert: [a@b.example]}
+teams:
+  a: {purpose: A, duties: [fine]}
+  b: {purpose: B, duties: [bad]}
+duties:
+  fine:
+    summary: Takes a role
+    grants: [{actions: [sts:AssumeRole], resources: {role: app/x}}]
+    expect:
+      - allow: sts:AssumeRole on arn:aws:iam::111122223333:role/app/x
+      - deny: iam:CreateUser on arn:aws:iam::111122223333:user/people/x
+  bad:
+    summary: Changes its own team
+    grants: [{actions: [iam:AttachGroupPolicy], resources: {group: teams/b}}]
+    expect:
+      - allow: iam:AttachGroupPolicy on arn:aws:iam::111122223333:group/teams/b
+      - deny: iam:CreateUser on arn:aws:iam::111122223333:user/people/x
+"""
+    (found,) = (d for d in compile_text(text).diagnostics if d.name not in UNSAID)
+    assert (found.name, "team 'b'" in found.message) == ("escalation", True)

@@ -32,6 +32,7 @@ ENVIRONMENTS = {
     "small-team": [None],
     "company": ["development", "production"],
     "regulated": ["development", "production"],
+    "organization": ["data-dev", "development", "identity", "production"],
 }
 FILES = sorted(FOLDER.glob("*/*.yaml"))
 PROSE = {"purpose", "summary", "why", "reason", "description"}
@@ -236,6 +237,17 @@ def test_regulated_without_mfa_only_enrolment(name: str) -> None:
     assert not person.may("iam:EnableMFADevice", own, **without)  # a code of six digits
     away = {"iam__RegisterSecurityKey": "Create", "aws__SourceIp": "198.51.100.1"}
     assert not person.may("iam:EnableMFADevice", own, **away, **without)
+
+
+def test_organization() -> None:
+    """Whoever signs in to the hub does nothing there but take roles; what the roles do, tests/test_hub.py judges."""
+    for name in ("john", "maria", "olga", "dana"):
+        person = Person("organization", "identity", name)
+        assert not person.may("ec2:DescribeInstances")
+        assert not person.may("sts:AssumeRole", "arn:aws:iam::333344445555:role/teams/administrators")
+    olga = Person("organization", "identity", "olga")
+    assert olga.may("sts:AssumeRole", "arn:aws:iam::333344445555:role/teams/operators")
+    assert not olga.may("sts:AssumeRole", "arn:aws:iam::222233334444:role/teams/operators")
 
 
 def test_regulated() -> None:

@@ -80,7 +80,8 @@ def test_every_example_takes_the_answers(example: str) -> None:
     assert found.exit_code == 0, found.output
     assert listing(Path("config")) == {f.name for f in (ROOT / "examples" / example).iterdir()} | {init.SCHEMA}
     tree = written()
-    assert tree["organization"] == {"name": "umbrella", "owner": "it@umbrella.example", "home_region": "eu-north-1"}
+    answered = {key: tree["organization"][key] for key in ("name", "owner", "home_region")}
+    assert answered == {"name": "umbrella", "owner": "it@umbrella.example", "home_region": "eu-north-1"}
     assert tree["teams"]["administrators"]["members"] == ["eve-admin", "y", "007"]
     assert (tree["break_glass"]["users"], tree["break_glass"]["alert"]) == (["red", "blue"], ["x@b.example"])
     assert tree["budgets"]["monthly"]["notify"] == ["x@b.example"]

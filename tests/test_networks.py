@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dutybound.compiler import compile_text
+from tests.test_bad_input import UNSAID
 from tests.test_compile import BASE
 
 DUTY = """

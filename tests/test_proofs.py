@@ -41,7 +41,7 @@ from tests.test_mfa import ENROLMENT
 CONFIGURATIONS = [ROOT / "config", *sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())]
 CHANGING = ("write", "tagging", "permissions")
 
-FIRST_PASSWORD = {"company", "small-team"}
+FIRST_PASSWORD = {"company", "organization", "small-team"}
 """The examples with `first_password_change: true`; it is not for break-glass users."""
 WITHOUT_MFA: tuple[Session, ...] = ("role", "key", "no-mfa")
 MADE = "made by a team"
@@ -134,7 +134,7 @@ def actions(names: set[str]) -> list[Action]:
 def test_without_mfa_nothing_but_enrolment_of_oneself(path: Path) -> None:
     """Of all actions those of enrolment are left, and those that are about a user only on one's own."""
     for made in made_of(path):
-        assert len(people(made)) > 1
+        assert len(people(made)) > 1 or not made.baseline.accounts[0].users  # they are in the hub
         for person in people(made):
             here, side = where(made, person), OwnSide(person.policies)
             for known in signed_in(person, "no-mfa"):
@@ -190,7 +190,8 @@ def test_what_asks_for_mfa_gives_nothing_without(path: Path) -> None:
             for statement in policy.statements
             if statement.effect == "Allow" and any("multifactor" in c.key.lower() for c in statement.conditions)
         }
-        assert asking
+        # In the other accounts of an organization sessions of roles prove MFA by their trust, and are not asked again.
+        assert asking or path.name == "organization"
         for statement, holder in asking.items():
             alone, here = OwnSide(Policies(identity=(Policy((statement,)),))), where(made, holder)
             for session in WITHOUT_MFA:

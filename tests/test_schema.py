@@ -24,7 +24,6 @@ SHAPES = {
     "empty-list",
     "invalid-value",
     "missing-key",
-    "not-supported-yet",
     "too-long",
     "unknown-key",
     "wrong-type",

@@ -61,14 +61,15 @@ def synth(cdk: Sequence[str], arguments: Sequence[str]) -> int:
 
 def bucket_only(arguments: Sequence[str]) -> list[str]:
     """What makes `cdk bootstrap` bring a bucket to the home Region and no roles: only large templates need it."""
-    from dutybound.compiler import compile_path
+    from dutybound.compiler import compile_deployment
     from dutybound.diagnostic import render_all
 
     config = next((a.removeprefix("config=") for a in arguments if a.startswith("config=")), "config")
-    checked = compile_path(Path(config))
+    environment = next((a.removeprefix("environment=") for a in arguments if a.startswith("environment=")), None)
+    checked = compile_deployment(Path(config), environment)
     if checked.value is None:
         sys.exit(render_all(checked.diagnostics))
-    regions = sorted({account.home_region for account in checked.value.accounts})
+    regions = sorted({a.home_region for _, baseline in checked.value.baselines for a in baseline.accounts})
     # The CDK takes the account of the credentials for 'unknown-account'.
     return ["--template", "stacks/bootstrap.yaml", *(f"aws://unknown-account/{region}" for region in regions)]
 

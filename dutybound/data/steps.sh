@@ -26,14 +26,17 @@ look() { aws "$@" --output json 2>/dev/null || true; }
 # Run a line of Python on the answer on standard input, which it finds as `it` (an empty object if there is none).
 of() { python3 -c "import json, sys; text = sys.stdin.read(); it = json.loads(text) if text.strip() else {}; $1"; }
 
-# who_am_i [ACCOUNT]: say where the script is, and stop if it is not where it should be.
+# who_am_i [ACCOUNT...]: say where the script is, and stop if it is in none of these accounts.
 who_am_i() {
   identity=$(ask sts get-caller-identity)
   arn=$(printf '%s' "$identity" | of 'print(it["Arn"])')
   account=$(printf '%s' "$identity" | of 'print(it["Account"])')
   partition=$(printf '%s' "$arn" | cut -d: -f2)
   printf 'Account %s, as %s\n' "$account" "$arn"
-  if [ "${1:-$account}" != "$account" ]; then stop "this is account $account; these steps are for $1"; fi
+  case " ${*:-$account} " in
+    *" $account "*) ;;
+    *) stop "this is account $account; these steps are for $*" ;;
+  esac
 }
 
 # Print the password policy that should be there, as the JSON that AWS takes; nothing if it is there already.

@@ -1,0 +1,35 @@
+"""A whole deployment: a stage for each destination, a stack for each account and purpose, the stack sets, and the
+policies of the organization.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import aws_cdk as cdk
+
+from dutybound.rollout import Deployment
+
+from .baseline import BaselineStacks
+from .organization import OrganizationPolicies
+from .stack_sets import StackSets
+
+
+def build(app: cdk.App, deployment: Deployment, folder: Path) -> None:
+    """Build everything under `app`; templates that are too large for a stack set are written into `folder`."""
+    for destination, baseline in deployment.by_stacks():
+        for account in baseline.accounts:
+            if not destination.targets:
+                BaselineStacks(app, baseline, account)
+                continue
+            stage = cdk.Stage(app, str(destination.name))
+            for target in destination.targets:
+                BaselineStacks(stage, baseline, account, target)
+    baselines = {destination.name: baseline for destination, baseline in deployment.baselines}
+    for name, sets in groupby(deployment.stack_sets, key=lambda s: s.destination):
+        if deployment.management is not None:
+            StackSets(app, baselines[name], list(sets), deployment.management, folder)
+    if deployment.policies and deployment.management is not None:
+        _, first = deployment.baselines[0]
+        OrganizationPolicies(app, first, deployment.policies, deployment.management)
