@@ -200,6 +200,8 @@ class _Work:
         self._mentions: dict[int, frozenset[str]] = {}
         self._unlisted: dict[int, tuple[str, ...]] = {}
         self.answers: dict[object, tuple[_Found, ...]] = {}
+        self.judged = 0
+        """Requests that were judged, by which the work of a comparison is measured, whatever the machine."""
 
     def number(self, statement: Statement) -> int:
         """The number of a statement; equal ones have the same."""
@@ -380,6 +382,7 @@ class _Pair:
 
     def decide(self, side: int, action: str, resource: str, context: Mapping[str, Value]) -> Decision:
         """What a side says of a request."""
+        self.work.judged += 1
         return self.sides.judges[side].decide(Request(self.principal, action, resource, context))
 
 
@@ -722,6 +725,8 @@ def compare_baselines(old: Baseline, new: Baseline) -> tuple[Change, ...]:
     return tuple(out)
 
 
+MOST_REQUESTS = 400_000
+"""Requests that are judged for two baselines; of whoever is left then, nobody knows. Half a minute or so."""
 _NOBODY = Policies()
 _MOST_SIDES = 64
 """Pairs of policies that are kept prepared at a time, so that memory stays bounded."""
@@ -788,6 +793,12 @@ class _Compared:
             return
         status: Status = "new" if one is None else "removed" if other is None else "changed"
         caller = here.caller
+        if self.work.judged > MOST_REQUESTS:
+            doubt = Doubt(("*",), "*", f"not compared: more than {MOST_REQUESTS:,} requests were judged before", None)
+            yield Change(
+                here.account.id, caller.name, caller.kind, caller.sessions[0], status, Comparison((), (), (doubt,))
+            )
+            return
         for session in caller.sessions:
             known = [_known((standing or here).caller, session) for standing in (one, other)]
             policies = [standing.caller.policies if standing else _NOBODY for standing in (one, other)]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dutybound.cli import cli
 from dutybound.compare import ANYWHERE, Comparison, compare, compare_baselines, compare_trusts
-from dutybound.compiler import compile_path
+from dutybound.compiler import compile_path, compile_text
 from dutybound.evaluate import Judge, Policies, Request
 from dutybound.managed import managed_policy
 from dutybound.policy import Condition, Policy, Statement, parse
@@ -385,3 +385,25 @@ def test_the_page_shows_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyP
     command, output = re.findall(r"\$ dutybound (.*)\n((?:[^$`].*\n)*)", PAGE)[0]
     result = CliRunner().invoke(cli, command.split())
     assert (result.output, result.exit_code) == (output, 1)
+
+
+def test_too_much_work_is_unknown_and_never_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound whoever may differ is a doubt; who was compared before it is told."""
+    head = (
+        "version: 1\norganization: {name: acme, owner: x}\nbreak_glass: {users: [e, f], alert: [a@b.example]}\nteams:\n"
+    )
+    team = "  {}: {{purpose: x, members: [{}], duties: [{}]}}\n"
+    made = [
+        compile_text(head + "".join(team.format(name, who, duties) for name, who in (("a", "ada"), ("b", "bob")))).value
+        for duties in ("view-servers", "view-servers, view-metrics")
+    ]
+    assert made[0] is not None
+    assert made[1] is not None
+    whole = compare_baselines(made[0], made[1])
+    assert {(c.kind, c.name) for c in whole if not c.comparison.unknown} >= {("person", "ada"), ("team", "b")}
+    monkeypatch.setattr("dutybound.compare.MOST_REQUESTS", 0)
+    cut = compare_baselines(made[0], made[1])
+    assert {(c.kind, c.name) for c in cut} == {(c.kind, c.name) for c in whole}
+    doubts = [d.reason for c in cut for d in c.comparison.unknown]
+    assert doubts
+    assert all(reason.startswith("not compared") for reason in doubts)
