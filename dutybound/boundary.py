@@ -64,7 +64,8 @@ def boundary_policy(
     one_bus: bool = False,
 ) -> Policy:
     """What a role that a team created may at most do. `stacks` are the names of the baseline's stacks; `fences` and
-    `left_out` are denies and actions of the other guardrails. With `one_bus` other accounts hand over their alarms here.
+    `left_out` are denies and actions of the other guardrails. With `one_bus` other accounts
+    hand over their alarms here.
 
     Everything but identity, and of that what its creator may do: so a role may create roles, with the same boundary.
     The denies are for what a resource policy could grant past a boundary, and for the baseline's own alarm and stacks.

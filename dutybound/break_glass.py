@@ -347,6 +347,7 @@ class _BreakGlass:
         return f"arn:{PARTITION}:events:{self.region}:{self.watch.bus or ACCOUNT}:event-bus/default"
 
     def _forwarder(self, stack: str, policies: list[ManagedPolicy]) -> Role:
+        to = "account that hears all" if self.watch.bus else "home Region"
         put = Statement("ForwardToHome", "Allow", ("events:PutEvents",), (self._bus(),), origins=self.origins)
         policies.append(customer_policy(_ALARM, "/break-glass/", stack, Policy((put,))))
         trust = Statement(
@@ -365,7 +366,7 @@ class _BreakGlass:
             stack,
             _ALARM,
             "/break-glass/",
-            f"EventBridge hands break-glass events to the {'account that hears all' if self.watch.bus else 'home Region'}",
+            f"EventBridge hands break-glass events to the {to}",
             Policy((trust,)),
             (_ALARM,),
         )
