@@ -271,9 +271,9 @@ def _statement(policy: ManagedPolicy, statement: Statement, does: str) -> str:
 
 def _boundaries(account: Account) -> frozenset[str]:
     """The names of policies that only limit, and grant nothing."""
-    of_users = {user.permissions_boundary for user in account.users if user.permissions_boundary}
+    held = {holder.permissions_boundary for holder in (*account.users, *account.roles) if holder.permissions_boundary}
     ours = {policy.name for policy in account.policies if policy.name == BOUNDARY}
-    return frozenset(of_users | ours)
+    return frozenset(held | ours)
 
 
 def cloudshell(_baseline: Baseline, account: Account) -> Judged:

@@ -15,7 +15,8 @@ from dutybound.baseline import Account
 from dutybound.compiler import compile_everywhere
 from dutybound.detectors import BUS_RULE, IDENTITY_RULE
 from dutybound.diagnostic import render_all
-from dutybound.evaluate import Judge, Request, in_account
+from dutybound.evaluate import Policies, Request, decide, in_account
+from dutybound.policy import Policy, Statement
 from tests.conftest import CASES
 from tests.test_alarm import EVENTS, fired, seen
 from tests.test_stacks import synthesize
@@ -184,13 +185,14 @@ def test_the_bus_takes_events_of_the_organization_alone(accounts: dict[str | Non
     alarm = accounts["identity"].alarm
     assert alarm is not None
     assert alarm.bus is not None
-    judge = Judge([in_account(alarm.bus.policy, HUB)])
+    anything = Policy((Statement("Own", "Allow", ("*",), ("*",)),))
+    policies = Policies(identity=(anything,), resource=in_account(alarm.bus.policy, HUB))
     bus = f"arn:aws:events:eu-west-1:{HUB}:event-bus/default"
     caller = f"arn:aws:sts::{SHOP}:assumed-role/break-glass-alarm/x"
 
     def outcome(action: str, organization: str | None) -> str:
-        context = {"aws:PrincipalOrgID": (organization,)} if organization else {"aws:PrincipalOrgID": None}
-        return judge.decide(Request(caller, action, bus, context)).outcome
+        context = {"aws:PrincipalOrgID": organization} if organization else {}
+        return decide(Request(caller, action, bus, context), policies).outcome
 
     assert outcome("events:PutEvents", "o-a1b2c3d4e5") == "allowed"
     assert outcome("events:PutEvents", "o-zzzzzzzzzz") == "denied"
