@@ -16,7 +16,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, get_args
 
-from dutybound.baseline import Account, Baseline, Group, ManagedPolicy, Role, User
+from dutybound.baseline import Account, Baseline, Group, ManagedPolicy, Role
 from dutybound.boundary import BOUNDARY
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers
 from dutybound.detectors import IDENTITY_RULE
@@ -271,10 +271,10 @@ def _statement(policy: ManagedPolicy, statement: Statement, does: str) -> str:
 
 def _boundaries(account: Account) -> frozenset[str]:
     """The names of policies that only limit, and grant nothing."""
-    holders: tuple[User | Role, ...] = (*account.users, *account.roles)
-    held = {holder.permissions_boundary for holder in holders if holder.permissions_boundary}
+    used = {user.permissions_boundary for user in account.users if user.permissions_boundary}
+    used |= {role.permissions_boundary for role in account.roles if role.permissions_boundary}
     ours = {policy.name for policy in account.policies if policy.name == BOUNDARY}
-    return frozenset(held | ours)
+    return frozenset(used | ours)
 
 
 def cloudshell(_baseline: Baseline, account: Account) -> Judged:

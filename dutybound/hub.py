@@ -23,7 +23,7 @@ TEAM_PATH = "/teams/"
 TEAM_BOUNDARY = "team-boundary"
 MOST_ACCOUNTS = 50
 """Accounts that a policy names one by one; more, and it names the organization instead."""
-_LOOK = ("iam:GenerateServiceLastAccessedDetails", "iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy")
+LOOK = ("iam:GenerateServiceLastAccessedDetails", "iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy")
 
 
 def duties_in(team: Team, destination: Destination) -> tuple[DutyUse, ...]:
@@ -121,7 +121,7 @@ def team_boundary(configuration: Configuration) -> Policy:
     arns = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:{name}*" for name in _BASELINE)
     ceiling = Statement("BoundaryThatGrantsNothing", "Allow", actions=("*",), resources=("*",), origins=origins)
     # Passing a role is for whoever trusts it to refuse: of these, roles of the configuration alone trust services.
-    keep = Statement("KeepBaseline", "Deny", not_actions=(*_LOOK, "iam:PassRole"), resources=arns, origins=origins)
+    keep = Statement("KeepBaseline", "Deny", not_actions=(*LOOK, "iam:PassRole"), resources=arns, origins=origins)
     return Policy((ceiling, keep))
 
 

@@ -1,4 +1,6 @@
-"""A whole deployment: a stage for each destination, a stack for each account and purpose, and the stack sets."""
+"""A whole deployment: a stage for each destination, a stack for each account and purpose, the stack sets, and the
+policies of the organization.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import aws_cdk as cdk
 from dutybound.rollout import Deployment
 
 from .baseline import BaselineStacks
+from .organization import OrganizationPolicies
 from .stack_sets import StackSets
 
 
@@ -27,3 +30,6 @@ def build(app: cdk.App, deployment: Deployment, folder: Path) -> None:
     for name, sets in groupby(deployment.stack_sets, key=lambda s: s.destination):
         if deployment.management is not None:
             StackSets(app, baselines[name], list(sets), deployment.management, folder)
+    if deployment.policies and deployment.management is not None:
+        _, first = deployment.baselines[0]
+        OrganizationPolicies(app, first, deployment.policies, deployment.management)
