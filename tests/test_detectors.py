@@ -210,6 +210,17 @@ def test_who_changes_the_policy_of_the_bus_is_heard(accounts: dict[str | None, A
         assert BUS_RULE in fired(event, alarm)
 
 
+@pytest.mark.parametrize("name", ["PutPermission", "RemovePermission"])
+def test_roles_that_teams_create_leave_the_bus_alone(name: str, tmp_path: Path) -> None:
+    """Where other accounts hand over their alarms, and nowhere else: elsewhere the bus carries none."""
+    found = made(tmp_path, UNMANAGED, ONE_BUS, "guardrails: {boundary: {path: /app/, services: [ec2]}}\n")
+    anything = Policy((Statement("Own", "Allow", ("*",), ("*",)),))
+    for account, expected in (("identity", "denied"), ("shop", "allowed")):
+        bounds = in_account(found[account].policy("workload-boundary").policy, HUB)
+        request = Request(f"arn:aws:sts::{HUB}:assumed-role/made/x", f"events:{name}", "*")
+        assert decide(request, Policies(identity=(anything,), boundary=bounds)).outcome == expected
+
+
 # --- budgets --------------------------------------------------------------------------------------------------------
 
 
