@@ -96,18 +96,27 @@ def _expected_role(role: Role, tags: Mapping[str, str], account_id: str) -> dict
 def _expected_alarm(account: Account, tags: Mapping[str, str], account_id: str) -> Holdings:
     alarm = account.alarm
     if alarm is None:
-        return {"topics": {}, "rules": {}}
+        return {"topics": {}, "rules": {}, "event bus policies": {}}
     region_of = {stack.name: stack.region for stack in account.stacks}
-    topic = {
-        "addresses": sorted(alarm.topic.addresses),
-        "policy": document(alarm.topic.policy, account_id),
-        "tags": dict(tags),
-    }
+    topics = {}
+    if alarm.topic is not None:
+        topics[f"{region_of[alarm.topic.stack]} {alarm.topic.name}"] = {
+            "addresses": sorted(alarm.topic.addresses),
+            "policy": document(alarm.topic.policy, account_id),
+            "tags": dict(tags),
+        }
     rules = {f"{region_of[rule.stack]} {rule.name}": _expected_rule(rule, tags, account_id) for rule in alarm.rules}
     if alarm.drill:
         name = f"{region_of[alarm.drill.stack]} {alarm.drill.name}"
         rules[name] = _expected_schedule(alarm.drill, tags, account_id)
-    return {"topics": {f"{region_of[alarm.topic.stack]} {alarm.topic.name}": topic}, "rules": rules}
+    return {"topics": topics, "rules": rules, "event bus policies": _expected_buses(account, account_id)}
+
+
+def _expected_buses(account: Account, account_id: str) -> dict[str, dict[str, Any]]:
+    if account.alarm is None or (bus := account.alarm.bus) is None:
+        return {}
+    region = next(stack.region for stack in account.stacks if stack.name == bus.stack)
+    return {f"{region} default": {"policy": document(bus.policy, account_id)}}
 
 
 def _expected_budget(budget: Budget, tags: Mapping[str, str]) -> dict[str, Any]:
@@ -154,6 +163,7 @@ def observed(emulator: Emulator, regions: Iterable[str]) -> Holdings:
         "budgets": dict(_budgets(emulator)),
         "topics": {f"{place} {name}": facts for place in places for name, facts in _topics(emulator, place)},
         "rules": {f"{place} {name}": facts for place in places for name, facts in _rules(emulator, place)},
+        "event bus policies": dict(_buses(emulator, places)),
     }
 
 
@@ -262,6 +272,14 @@ def _rules(emulator: Emulator, region: str) -> Iterator[tuple[str, dict[str, Any
                 "tags": _tags(events.list_tags_for_resource(ResourceARN=rule["Arn"])),
             },
         )
+
+
+def _buses(emulator: Emulator, places: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The policies of default buses that have one."""
+    for place in places:
+        policy = emulator.client("events", place).describe_event_bus(Name="default").get("Policy")
+        if policy:
+            yield f"{place} default", {"policy": json.loads(policy)}
 
 
 def _secrets(emulator: Emulator) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -4,7 +4,8 @@ Run as `python -m demo.emulator`, always as a child of `demo.server.running`. mi
 
 * CloudFormation. Only the resource types of `KINDS` exist, each with the properties that were seen to arrive; another
   type or property fails the deployment instead of being dropped. `AWS::IAM::Group`, `AWS::IAM::OIDCProvider`,
-  `AWS::Budgets::Budget` and `AWS::SecretsManager::ResourcePolicy` are new. Around the others stand the checks of AWS
+  `AWS::Budgets::Budget`, `AWS::Events::EventBusPolicy` and `AWS::SecretsManager::ResourcePolicy` are new, and
+  `AWS::AccessAnalyzer::Analyzer` is recorded and does nothing. Around the others stand the checks of AWS
   that ministack leaves out: a name that is taken, a policy, principal or service role that does not exist, a deletion
   while something still hangs on the resource.
 * Events. Rules see read-only calls where their state says so, and pass events on to another Region's bus.
@@ -328,6 +329,26 @@ def _put_secret_policy(logical_id: str, properties: Properties, stack: str) -> M
     return str(properties["SecretId"]), {}
 
 
+def _record_analyzer(logical_id: str, properties: Properties, stack: str) -> Made:
+    """An analyzer by its ARN alone: ministack has no Access Analyzer, and nothing here looks for access."""
+    name = properties["AnalyzerName"]
+    arn = f"arn:aws:access-analyzer:{get_region()}:{get_account_id()}:analyzer/{name}"
+    return arn, {"Arn": arn}
+
+
+def _put_bus_statement(logical_id: str, properties: Properties, stack: str) -> Made:
+    bus, sid = properties["EventBusName"], properties["StatementId"]
+    _delete_bus_statement(f"{bus}|{sid}", properties)
+    policy = eventbridge._event_bus_policies.setdefault(bus, {"Version": "2012-10-17", "Statement": []})
+    policy["Statement"].append({**properties["Statement"], "Sid": sid})
+    return f"{bus}|{sid}", {}
+
+
+def _delete_bus_statement(name: str, _: Properties) -> None:
+    bus, _bar, sid = name.partition("|")
+    eventbridge._remove_permission({"EventBusName": bus, "StatementId": sid})
+
+
 def _require_secret_policy(properties: Properties) -> None:
     document = json.dumps(properties.get("ResourcePolicy") or {})
     if not _statements(document):
@@ -443,6 +464,8 @@ KINDS: Mapping[str, Kind] = {
         before_create=_require_secret_policy,
         before_update=lambda _, new: _require_secret_policy(new),
     ),
+    "AWS::AccessAnalyzer::Analyzer": Kind(properties=_TAGS | {"AnalyzerName", "Type", "AnalyzerConfiguration"}),
+    "AWS::Events::EventBusPolicy": Kind(properties=frozenset({"EventBusName", "StatementId", "Statement"})),
     "AWS::Budgets::Budget": Kind(properties=frozenset({"Budget", "NotificationsWithSubscribers", "ResourceTags"})),
     # The bucket of stacks/bootstrap.yaml, through which the CDK CLI hands over templates above 50 KiB.
     "AWS::S3::Bucket": Kind(
@@ -500,6 +523,17 @@ def _install_types() -> None:
         "update": lambda _id, _old, new, stack, logical_id=None: _put_secret_policy(logical_id or "", new, stack),
         "update_with_logical_id": True,
         "delete": lambda name, _: secretsmanager._delete_resource_policy({"SecretId": name}) and None,
+    }
+    types["AWS::AccessAnalyzer::Analyzer"] = {
+        "create": _record_analyzer,
+        "update": lambda name, _old, _new, _stack: (name, {"Arn": name}),
+        "delete": lambda _name, _properties: None,
+    }
+    provisioners._REPLACING_PROPERTIES["AWS::AccessAnalyzer::Analyzer"] = ("AnalyzerName", "Type")
+    types["AWS::Events::EventBusPolicy"] = {
+        "create": _put_bus_statement,
+        "update": lambda _name, _old, new, stack: _put_bus_statement("", new, stack),
+        "delete": _delete_bus_statement,
     }
     types["AWS::Budgets::Budget"] = {
         "create": _create_budget,

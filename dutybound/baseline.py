@@ -154,8 +154,8 @@ class Topic:
 class Rule:
     """An EventBridge rule on the default bus. `pattern` is its event pattern as minified JSON.
 
-    A matching event goes to the ARN `target`: the alarm's topic, or, from another Region, the default bus of the home
-    Region, where the same rule stands with the topic behind it. `role` is the ARN of the role that takes it there.
+    A matching event goes to the ARN `target`: the alarm's topic, or, from another Region or account, the default bus
+    where the same rule stands with the topic behind it. `role` is the ARN of the role that takes it there.
     """
 
     logical_id: str
@@ -165,6 +165,15 @@ class Rule:
     pattern: str
     target: str
     role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventBusPolicy:
+    """A statement of the policy of the default bus: `policy` holds that one alone."""
+
+    logical_id: str
+    stack: StackName
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +191,33 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """What tells people of break-glass use: rules in every Region where its events land, and one topic."""
+    """What tells people of break-glass use: rules in every Region where its events land, and one topic.
 
-    topic: Topic
+    Without a `topic` the rules hand their events to another account, whose alarm has one.
+    """
+
+    topic: Topic | None
     rules: tuple[Rule, ...]
     forwarder: Role
-    """The role that EventBridge takes to hand events from one Region's bus to the home Region's."""
+    """The role that EventBridge takes to hand events to the bus that has the topic behind it."""
     drill: Schedule | None = None
     """What reminds people to test the way in."""
+    bus: EventBusPolicy | None = None
+    """What lets the other accounts of the organization hand their events to this one's."""
+
+
+AnalyzerType = Literal["ACCOUNT", "ORGANIZATION", "ACCOUNT_UNUSED_ACCESS", "ORGANIZATION_UNUSED_ACCESS"]
+
+
+@dataclass(frozen=True, slots=True)
+class Analyzer:
+    """An analyzer of IAM Access Analyzer. `days` is after how many access counts as unused, where it looks for that."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    type: AnalyzerType
+    days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +278,9 @@ class Account:
     passwords: PasswordPolicy = PasswordPolicy()
     identity_providers: tuple[IdentityProvider, ...] = ()
     targets: tuple[Target, ...] = ()
+    analyzers: tuple[Analyzer, ...] = ()
+    analyzed_in: str | None = None
+    """The id of the account whose analyzers, of the whole organization, look at this one too."""
 
     def policy(self, name: str) -> ManagedPolicy:
         """The customer managed policy of that name. Raises KeyError if there is none."""

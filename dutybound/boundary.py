@@ -57,10 +57,15 @@ def services_of(wanted: WorkloadBoundary) -> tuple[str, ...]:
 
 
 def boundary_policy(
-    wanted: WorkloadBoundary, stacks: Sequence[str], fences: Sequence[Statement] = (), left_out: Sequence[str] = ()
+    wanted: WorkloadBoundary,
+    stacks: Sequence[str],
+    fences: Sequence[Statement] = (),
+    left_out: Sequence[str] = (),
+    one_bus: bool = False,
 ) -> Policy:
     """What a role that a team created may at most do. `stacks` are the names of the baseline's stacks; `fences` and
-    `left_out` are denies and actions of the other guardrails.
+    `left_out` are denies and actions of the other guardrails. With `one_bus` other accounts
+    hand over their alarms here.
 
     Everything but identity, and of that what its creator may do: so a role may create roles, with the same boundary.
     The denies are for what a resource policy could grant past a boundary, and for the baseline's own alarm and stacks.
@@ -82,7 +87,7 @@ def boundary_policy(
         *duty.values(),
         keep,
         _no_doors(*(f"{_IAM}role/{name}" for name in ("break-glass/*", "cdk-*", "roles/*"))),
-        *_no_tampering(stacks),
+        *_no_tampering(stacks, one_bus),
         *fences,
     )
     return Policy(tuple(_ours(wanted, statements)))
@@ -120,7 +125,7 @@ def boundary_duty_statements(wanted: WorkloadBoundary) -> tuple[Statement, ...]:
     return tuple(_ours(wanted, statements))
 
 
-def guard_statements(wanted: WorkloadBoundary, stacks: Sequence[str]) -> tuple[Statement, ...]:
+def guard_statements(wanted: WorkloadBoundary, stacks: Sequence[str], one_bus: bool = False) -> tuple[Statement, ...]:
     """The denies for whoever creates roles: nothing in IAM beyond the path, whatever another duty grants.
 
     Which actions change roles, people and the account is read from the reference, so that a new one is denied too.
@@ -157,7 +162,7 @@ def guard_statements(wanted: WorkloadBoundary, stacks: Sequence[str]) -> tuple[S
             conditions=(Condition("StringNotEquals", "iam:PassedToService", services),),
         ),
         _no_doors(f"{_IAM}role/break-glass/*", f"{_IAM}role/cdk-*"),
-        *_no_tampering(stacks),
+        *_no_tampering(stacks, one_bus),
     )
     return tuple(_ours(wanted, statements))
 
@@ -177,7 +182,7 @@ _MEMBER_ROLES = ("AWSControlTower*", "OrganizationAcc*")
 """AWSControlTowerExecution and OrganizationAccountAccessRole, shortened to leave room for the other guardrails."""
 
 
-def _no_tampering(stacks: Sequence[str]) -> Iterator[Statement]:
+def _no_tampering(stacks: Sequence[str], one_bus: bool) -> Iterator[Statement]:
     """The baseline's stacks, and its alarm with what feeds it. Stars for partition and account leave room."""
     looking = ("cloudformation:Describe*", "cloudformation:Get*", "cloudformation:List*")
     ours = tuple(f"arn:*:cloudformation:*:*:stack/{name}/*" for name in covering(stacks))
@@ -189,6 +194,9 @@ def _no_tampering(stacks: Sequence[str]) -> Iterator[Statement]:
     # User Guide, "Encrypting EventBridge event buses with AWS KMS keys").
     feeding = ("arn:*:cloudtrail:*:*:trail/*", "arn:*:events:*:*:event-bus/default")
     yield Statement("GuardEvents", "Deny", (*TRAIL, "events:UpdateEventBus"), feeding)
+    if one_bus:
+        # AWS cannot limit these to a bus.
+        yield Statement("GuardBus", "Deny", ("events:PutPermission", "events:RemovePermission"), ("*",))
 
 
 def covering(names: Sequence[str]) -> list[str]:

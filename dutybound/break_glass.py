@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from dutybound.baseline import (
     Account,
     Alarm,
+    EventBusPolicy,
     Group,
     ManagedPolicy,
     Role,
@@ -24,6 +25,7 @@ from dutybound.baseline import (
     logical_id,
 )
 from dutybound.config import BreakGlass, Mfa, Passwords
+from dutybound.detectors import Watch, identity_pattern, identity_region
 from dutybound.diagnostic import Diagnostic
 from dutybound.evaluate import Judge, Request, policies_of
 from dutybound.mfa import mfa_policy
@@ -79,14 +81,16 @@ def break_glass(
     workloads: str | None = None,
     users_in: str = ACCOUNT,
     elsewhere: Statement | None = None,
+    watch: Watch | None = None,
 ) -> Emergency:
     """Decide break-glass for an account whose stacks are named from `prefix`; `others` is all else that it holds.
 
     `workloads` is the path of the roles that teams create, if they do. `users_in` is the account that holds the users;
-    where that is the one at hand, `elsewhere` is what lets them take the role in the others. Errors are added to
-    `found`.
+    where that is the one at hand, `elsewhere` is what lets them take the role in the others. `watch` is what the
+    alarm does besides. Errors are added to `found`.
     """
-    return _BreakGlass(wanted, passwords, others, prefix, found, workloads, users_in, elsewhere).decided()
+    watch = watch or Watch()
+    return _BreakGlass(wanted, passwords, others, prefix, found, workloads, users_in, elsewhere, watch).decided()
 
 
 class _BreakGlass:
@@ -100,9 +104,11 @@ class _BreakGlass:
         workloads: str | None,
         users_in: str,
         elsewhere: Statement | None,
+        watch: Watch,
     ) -> None:
         self.wanted, self.passwords, self.others, self.found = wanted, passwords, others, found
         self.workloads, self.users_in, self.elsewhere = workloads, users_in, elsewhere
+        self.watch = watch
         self.region = others.home_region
         self.has_users = users_in == ACCOUNT
         self.role = wanted.through == "role" or not self.has_users
@@ -276,18 +282,20 @@ class _BreakGlass:
         forwarder = self._forwarder(home, policies)
         topic_arn = f"arn:{PARTITION}:sns:{self.region}:{ACCOUNT}:{_ALARM}"
         taken = f"arn:{PARTITION}:iam::{ACCOUNT}:role{forwarder.path}{forwarder.name}"
+        # What other accounts hand over names a role that this one may not have.
+        patterns = list(_patterns(users, self.stack, self.role or self.watch.hears))
+        changes = [identity_pattern(self.watch.deployers)] if self.watch.identity_changes else []
+        # Secrets Manager logs where the secret is, and EventBridge where the bus is: rules at home alone.
+        only_home = [*([_SEALS] if self.sealed else []), *([_OPENED] if self.watch.hears else [])]
         rules = []
         for region, stack in sorted(_alarm_stacks(self.home, self.region).items()):
             at_home = region == self.region
-            target, role = (topic_arn, None) if at_home else (self._home_bus(), taken)
-            for name, description, pattern in _patterns(users, self.stack, self.role):
+            mails = at_home and self.watch.bus is None
+            target, role = (topic_arn, None) if mails else (self._bus(), taken)
+            here = [*patterns, *(changes if at_home or region == identity_region(self.region) else [])]
+            for name, description, pattern in (*here, *(only_home if at_home else [])):
                 text = minified(pattern)
                 rules.append(Rule(logical_id("Rule", name), stack, name, description, text, target, role))
-        if self.sealed:
-            # Secrets Manager logs where the secret is: one rule, at home.
-            name, description = "break-glass-password", "Somebody read or changed a sealed break-glass password"
-            text = minified(_SEAL_BROKEN)
-            rules.append(Rule(logical_id("Rule", name), home, name, description, text, topic_arn))
         if any(len(rule.pattern) > PATTERN_SIZE for rule in rules):
             self._too_many_users(
                 f"an EventBridge pattern that names all break-glass users is over {PATTERN_SIZE:,} characters"
@@ -303,8 +311,27 @@ class _BreakGlass:
             # an alarm that does not arrive is worse than one that somebody else can set off.
             origins=self.origins,
         )
+        if self.watch.bus is not None:
+            return Alarm(None, tuple(rules), forwarder)
         topic = Topic(logical_id("Topic", _ALARM), home, _ALARM, addresses, Policy((publish,)))
-        return Alarm(topic, tuple(rules), forwarder, self._drill(topic_arn))
+        return Alarm(topic, tuple(rules), forwarder, self._drill(topic_arn), self._opened())
+
+    def _opened(self) -> EventBusPolicy | None:
+        """Lets the organization's accounts hand over events. They name AWS as their source, which nobody can who puts
+        events of their own (EventBridge API Reference, PutEventsRequestEntry: Source).
+        """
+        if self.watch.organization is None:
+            return None
+        put = Statement(
+            "AlarmsOfTheOrganization",
+            "Allow",
+            actions=("events:PutEvents",),
+            resources=(self._bus(),),
+            principals=(Principal("AWS", ("*",)),),
+            conditions=(Condition("StringEquals", "aws:PrincipalOrgID", (self.watch.organization,)),),
+            origins=self.origins,
+        )
+        return EventBusPolicy(logical_id("Bus", "default"), self.home, Policy((put,)))
 
     def _drill(self, topic_arn: str) -> Schedule | None:
         days = self.wanted.drill_every_days
@@ -315,11 +342,13 @@ class _BreakGlass:
         description = "Reminds people to test the way in"
         return Schedule(logical_id("Rule", name), self.home, name, description, every, topic_arn, _REMINDER)
 
-    def _home_bus(self) -> str:
-        return f"arn:{PARTITION}:events:{self.region}:{ACCOUNT}:event-bus/default"
+    def _bus(self) -> str:
+        """The bus with the topic behind it: at home, here or in the account that hears all."""
+        return f"arn:{PARTITION}:events:{self.region}:{self.watch.bus or ACCOUNT}:event-bus/default"
 
     def _forwarder(self, stack: str, policies: list[ManagedPolicy]) -> Role:
-        put = Statement("ForwardToHome", "Allow", ("events:PutEvents",), (self._home_bus(),), origins=self.origins)
+        to = "account that hears all" if self.watch.bus else "home Region"
+        put = Statement("ForwardToHome", "Allow", ("events:PutEvents",), (self._bus(),), origins=self.origins)
         policies.append(customer_policy(_ALARM, "/break-glass/", stack, Policy((put,))))
         trust = Statement(
             "TrustService",
@@ -327,7 +356,7 @@ class _BreakGlass:
             actions=("sts:AssumeRole",),
             principals=(Principal("Service", ("events.amazonaws.com",)),),
             conditions=(
-                Condition("ArnLike", "aws:SourceArn", _rule_arns()),
+                Condition("ArnLike", "aws:SourceArn", _rule_arns(self.watch)),
                 Condition("StringEquals", "aws:SourceAccount", (ACCOUNT,)),
             ),
             origins=self.origins,
@@ -337,7 +366,7 @@ class _BreakGlass:
             stack,
             _ALARM,
             "/break-glass/",
-            "EventBridge hands break-glass events to the home Region",
+            f"EventBridge hands break-glass events to the {to}",
             Policy((trust,)),
             (_ALARM,),
         )
@@ -367,9 +396,9 @@ _LOOKING = ("secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy",
 _RULES = ("break-glass-call", "break-glass-root", "break-glass-sign-in", "break-glass-tampering")
 
 
-def _rule_arns() -> tuple[str, ...]:
+def _rule_arns(watch: Watch) -> tuple[str, ...]:
     """EventBridge User Guide, "Cross-service confused deputy prevention": the source of an event is its rule."""
-    return tuple(f"arn:{PARTITION}:events:*:{ACCOUNT}:rule/{name}" for name in _RULES)
+    return tuple(f"arn:{PARTITION}:events:*:{ACCOUNT}:rule/{name}" for name in sorted({*_RULES, *watch.rules}))
 
 
 def _landing_regions(home: str) -> tuple[str, ...]:
@@ -494,15 +523,28 @@ def _tampering(users: list[str], stacks: str, role: bool) -> Iterator[object]:
     yield {"eventSource": ["cloudtrail.amazonaws.com"]}
 
 
-_SEALED = [{"prefix": "break-glass/"}, {"wildcard": "arn:*:secret:break-glass/*"}]
-_SEAL_BROKEN = {
-    "detail-type": _CALL,
-    "detail": {
-        "eventSource": ["secretsmanager.amazonaws.com"],
-        "eventName": [{"anything-but": [action.partition(":")[2] for action in _LOOKING]}],
-        "$or": [{"requestParameters": {"secretId": _SEALED}}, {"requestParameters": {"secretIdList": _SEALED}}],
+_OPENED = (
+    "break-glass-bus",
+    "Somebody changed who may hand events to the alarm",
+    {
+        "detail-type": _CALL,
+        "detail": {"eventSource": ["events.amazonaws.com"], "eventName": ["PutPermission", "RemovePermission"]},
     },
-}
+)
+"""A rule of its own: the bus is named by a parameter that may be absent, and the tampering rule has no room left."""
+_SEALED = [{"prefix": "break-glass/"}, {"wildcard": "arn:*:secret:break-glass/*"}]
+_SEALS = (
+    "break-glass-password",
+    "Somebody read or changed a sealed break-glass password",
+    {
+        "detail-type": _CALL,
+        "detail": {
+            "eventSource": ["secretsmanager.amazonaws.com"],
+            "eventName": [{"anything-but": [action.partition(":")[2] for action in _LOOKING]}],
+            "$or": [{"requestParameters": {"secretId": _SEALED}}, {"requestParameters": {"secretIdList": _SEALED}}],
+        },
+    },
+)
 
 
 # --- who could set a password anyway ---------------------------------------------------------------------------------

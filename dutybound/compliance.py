@@ -20,8 +20,10 @@ from dutybound.arns import Where
 from dutybound.baseline import Account, Baseline, Group, ManagedPolicy, Role
 from dutybound.boundary import BOUNDARY
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers
+from dutybound.detectors import IDENTITY_RULE
 from dutybound.diagnostic import Span, visible
 from dutybound.evaluate import Judge, Request, in_account
+from dutybound.fence import LOCK
 from dutybound.managed import managed_policy
 from dutybound.mfa import ENROL, MAKE_DEVICE, SEE_RULES, SELF
 from dutybound.policy import Policy, Statement
@@ -291,7 +293,7 @@ def support_role(_baseline: Baseline, account: Account) -> Judged:
     ]
     if found := _holding(taken, "AWSSupportAccess"):
         return Judged("met", tuple(found))
-    line = "no role that people take holds AWSSupportAccess: give one a duty with `managed: AWSSupportAccess`"
+    line = "no role that people take holds AWSSupportAccess: give one the duty contact-aws-support"
     return Judged("not met", (line,))
 
 
@@ -311,7 +313,10 @@ def open_resource_policies(_baseline: Baseline, account: Account) -> Judged:
         (f"{_at(role.span)}the trust of {_who(role)}", role.trust) for role in account.roles
     ]
     if account.alarm is not None:
-        named += [("the break-glass topic", account.alarm.topic.policy)]
+        if account.alarm.topic is not None:
+            named += [("the break-glass topic", account.alarm.topic.policy)]
+        if account.alarm.bus is not None:
+            named += [("the default event bus", account.alarm.bus.policy)]
         named += [("the trust of the alarm's role", account.alarm.forwarder.trust)]
     named += [(f"the secret {visible(secret.name)}", secret.policy) for secret in account.secrets]
     found = [f"{what} lets everybody in" for what, policy in named if any(map(_open, policy.statements))]
@@ -325,6 +330,41 @@ def open_resource_policies(_baseline: Baseline, account: Account) -> Judged:
 def _open(statement: Statement) -> bool:
     everybody = any("*" in principal.values for principal in statement.principals) or statement.not_principals
     return statement.effect == "Allow" and bool(everybody) and not statement.conditions
+
+
+def access_analyzer(_baseline: Baseline, account: Account) -> Judged:
+    """CIS asks for every Region in use, which are those of `guardrails.regions` if the configuration names them."""
+    if account.analyzed_in is not None:
+        line = f"account {account.analyzed_in} holds analyzers of the whole organization"
+        return Judged("met", (line, "a scanner that looks for one in each account reports this one"))
+    region_of = {stack.name: stack.region for stack in account.stacks}
+    places = sorted(region_of[a.stack] for a in account.analyzers if a.type in ("ACCOUNT", "ORGANIZATION"))
+    if not places:
+        return Judged("not met", ("no analyzer looks for external access: write `detectors: {external_access: true}`",))
+    found = f"an analyzer in {', '.join(places)}"
+    if any(s.sid == LOCK for policy in account.policies for s in policy.policy.statements):
+        return Judged("met", (f"{found}; guardrails.regions keeps people and roles out of the others",))
+    return Judged("not ours", ("whoever works in other Regions: name them in guardrails.regions", found))
+
+
+def root_alarm(_baseline: Baseline, account: Account) -> Judged:
+    """The alarm's rule, in every Region where the root user's sign-ins land."""
+    return _watched(account, "break-glass-root", "")
+
+
+def iam_alarm(_baseline: Baseline, account: Account) -> Judged:
+    """The alarm's rule for changes of identities, where `detectors` asks for it."""
+    return _watched(account, IDENTITY_RULE, "write `detectors: {identity_changes: true}`")
+
+
+def _watched(account: Account, name: str, key: str) -> Judged:
+    stacks = {rule.stack for rule in account.alarm.rules if rule.name == name} if account.alarm is not None else set()
+    if not stacks:
+        return Judged("not met", (f"no rule {name}{': ' + key if key else ''}",))
+    places = sorted(stack.region for stack in account.stacks if stack.name in stacks)
+    needs = "it hears what a trail with management events logs, which `dutybound steps` looks for"
+    note = "a scanner looks for a metric filter of CloudWatch instead, and reports that there is none"
+    return Judged("met", (f"the rule {name} in {', '.join(places)}", needs, note))
 
 
 def central_users(_baseline: Baseline, account: Account) -> Judged:
@@ -396,10 +436,12 @@ def _users(account: Account) -> str:
 FUNCTIONS: dict[str, Callable[[Baseline, Account], Judged]] = {
     function.__name__.replace("_", "-"): function
     for function in (
+        access_analyzer,
         central_users,
         cloudshell,
         console_mfa,
         groups_only,
+        iam_alarm,
         no_decrypting_everything,
         no_full_rights,
         no_inline_decrypting,
@@ -410,6 +452,7 @@ FUNCTIONS: dict[str, Callable[[Baseline, Account], Judged]] = {
         password_length,
         password_reuse,
         password_strength,
+        root_alarm,
         support_role,
     )
 }

@@ -1426,6 +1426,37 @@ class Budget(Model):
     notify: tuple[Email, ...] = Field(min_length=1, description="Who is told", examples=[["security@acme.example"]])
 
 
+class UnusedAccess(Model):
+    """The analyzer of access that nobody uses. AWS bills it by the role and user, each month."""
+
+    days: Annotated[int, Whole(1, 365, "days")] = Field(
+        90, description="After how many days without use access counts as unused", examples=[90]
+    )
+
+
+class Detectors(Model):
+    """What looks at the account and tells people: IAM Access Analyzer, and alarms besides that of break-glass."""
+
+    external_access: StrictBool = Field(
+        False, description="Find what others reach, in every Region of guardrails.regions and at home; free"
+    )
+    unused_access: UnusedAccess | None = Field(
+        None, description="Find access that nobody uses; AWS bills it", examples=[{"days": 90}]
+    )
+    identity_changes: StrictBool = Field(
+        False, description="Mail `break_glass.alert` when users, roles, keys, policies or the organization change"
+    )
+    deployers: tuple[Name, ...] = Field(
+        (),
+        min_length=1,
+        description="Roles whose identity changes set off no alarm where CloudFormation makes them",
+        examples=[["deploy-baseline"]],
+    )
+    one_bus: StrictBool = Field(
+        False, description="Take the alarms of all accounts to that of the hub, or of the management account"
+    )
+
+
 OrganizationRule = Literal[
     "no-root",
     "stay",
@@ -1565,6 +1596,7 @@ class Configuration(Model):
     waivers: tuple[Waiver, ...] = Field((), description="Findings that are accepted on purpose")
     passwords: Passwords | None = Field(None, description="The account's password policy; without it, untouched")
     budgets: dict[BudgetName, Budget] = Field(default_factory=dict, description="Monthly budgets, by name")
+    detectors: Detectors | None = Field(None, description="What looks at the account and tells people")
     guardrails: Guardrails = Field(default_factory=Guardrails)
 
 

@@ -20,7 +20,9 @@ Effect = Literal["fails", "left behind", "deleted", "kept", "replaced"]
 EFFECTS: tuple[Effect, ...] = ("fails", "left behind", "deleted", "kept", "replaced")
 """From the worst."""
 FIXED: Mapping[str, tuple[str, ...]] = {
+    "AWS::AccessAnalyzer::Analyzer": ("AnalyzerName", "Type"),
     "AWS::Budgets::Budget": ("BudgetName",),
+    "AWS::Events::EventBusPolicy": ("StatementId", "EventBusName"),
     "AWS::Events::Rule": ("Name",),
     "AWS::IAM::Group": ("GroupName",),
     "AWS::IAM::InstanceProfile": ("InstanceProfileName", "Path"),
@@ -33,7 +35,9 @@ FIXED: Mapping[str, tuple[str, ...]] = {
 }
 """The properties of each type that we set and that cannot change without a new resource; the first is its name."""
 _WORDS = {
+    "AWS::AccessAnalyzer::Analyzer": "analyzer",
     "AWS::Budgets::Budget": "budget",
+    "AWS::Events::EventBusPolicy": "statement of the event bus",
     "AWS::Events::Rule": "alarm rule",
     "AWS::IAM::Group": "group",
     "AWS::IAM::InstanceProfile": "instance profile",
@@ -123,8 +127,14 @@ def _of_others(account: Account) -> Iterator[_Row]:
         yield "AWS::SecretsManager::Secret", secret.stack, secret.logical_id, (secret.name,)
     for budget in account.budgets:
         yield "AWS::Budgets::Budget", budget.stack, budget.logical_id, (budget.name,)
+    for analyzer in account.analyzers:
+        yield "AWS::AccessAnalyzer::Analyzer", analyzer.stack, analyzer.logical_id, (analyzer.name, analyzer.type)
     if account.alarm is not None:
-        yield "AWS::SNS::Topic", account.alarm.topic.stack, account.alarm.topic.logical_id, (account.alarm.topic.name,)
+        if (topic := account.alarm.topic) is not None:
+            yield "AWS::SNS::Topic", topic.stack, topic.logical_id, (topic.name,)
+        if (bus := account.alarm.bus) is not None:
+            sids = tuple(statement.sid for statement in bus.policy.statements)
+            yield "AWS::Events::EventBusPolicy", bus.stack, bus.logical_id, (*sids, "default")
         drill = (account.alarm.drill,) if account.alarm.drill is not None else ()
         for rule in (*account.alarm.rules, *drill):
             yield "AWS::Events::Rule", rule.stack, rule.logical_id, (rule.name,)

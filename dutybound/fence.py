@@ -96,6 +96,8 @@ def granted_actions(statements: Iterable[Statement]) -> set[Action]:
 
 # --- Regions --------------------------------------------------------------------------------------------------------
 
+LOCK = "OnlyInOurRegions"
+"""The Sid of what denies work in other Regions."""
 _LOOK_AT_STACKS = (
     "cloudformation:Describe*",
     "cloudformation:Get*",
@@ -141,7 +143,7 @@ def _region_lock(wanted: Guardrails, besides: tuple[str, ...]) -> Iterator[State
         exempt = tuple(sorted([*catalog.region_exemptions(), *besides]))
         ours = tuple(sorted({*map(str, wanted.regions)}))
         elsewhere = (Condition("StringNotEquals", "aws:RequestedRegion", ours),)
-        yield Statement("OnlyInOurRegions", "Deny", not_actions=exempt, resources=("*",), conditions=elsewhere)
+        yield Statement(LOCK, "Deny", not_actions=exempt, resources=("*",), conditions=elsewhere)
 
 
 def _check_regions(wanted: Guardrails, home: Text) -> Iterator[Diagnostic]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
-from dutybound import accounts, boundary, catalog, fence
+from dutybound import accounts, boundary, catalog, detectors, fence
 from dutybound.accounts import Destination
 from dutybound.asked import Scope
 from dutybound.baseline import (
@@ -114,6 +114,7 @@ class _Lowering:
         self.scope = scope_of(self.configuration)
         self.prefix = str(self.configuration.organization.name)
         self.region = str(self.configuration.organization.home_region)
+        self.watch = detectors.watch(self.configuration, destination)
         self.issuers: set[str] = set()
 
     def account(self) -> Account:
@@ -121,6 +122,7 @@ class _Lowering:
         self._check_region()
         self._check_unused_duties()
         self._check_guardrails()
+        self.found += detectors.check(self.configuration)
         stacks = (*self._stacks(), *break_glass_stacks(self.prefix, self.region))
         self.guards = self._guards(stacks)
         policies: list[ManagedPolicy] = [*self._shared_policies(stacks)]
@@ -148,6 +150,8 @@ class _Lowering:
             passwords=_password_policy(self.configuration.passwords),
             identity_providers=providers,
             targets=targets,
+            analyzers=detectors.analyzers(self.configuration, self.destination),
+            analyzed_in=detectors.analyzed_in(self.configuration, self.destination),
         )
         account = self._with_break_glass(account)
         self._check_stack_sizes(account)
@@ -166,7 +170,7 @@ class _Lowering:
         taken = None
         if self.destination.standing == "hub":
             taken = takes_break_glass(self.configuration, self.found)
-        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path, users_in, taken)
+        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path, users_in, taken, self.watch)
         return replace(
             account,
             policies=tuple(sorted([*account.policies, *emergency.policies], key=lambda p: p.name)),
@@ -187,6 +191,7 @@ class _Lowering:
             Stack(self._stack("teams"), self.region, "Teams, their people and their duties"),
             Stack(self._stack("roles"), self.region, "Roles for software and for others"),
             budgets_stack(self.prefix, self.region),
+            *detectors.stacks(self.configuration),
         ]
         if self.configuration.guardrails.boundary is not None:
             # Kept in the account even when it leaves the app: the roles that teams created need it.
@@ -214,7 +219,9 @@ class _Lowering:
             yield self._shared(FOR_ROLES, "roles", Policy(fences))
         if guardrails.boundary is not None:
             names = [stack.name for stack in stacks]
-            policy = boundary.boundary_policy(guardrails.boundary, names, *fence.workload_fence(guardrails))
+            policy = boundary.boundary_policy(
+                guardrails.boundary, names, *fence.workload_fence(guardrails), one_bus=self.watch.hears
+            )
             yield self._shared(boundary.BOUNDARY, "boundary", policy)
 
     def _shared(self, name: str, stack: str, policy: Policy) -> ManagedPolicy:
@@ -236,7 +243,7 @@ class _Lowering:
     def _guards(self, stacks: tuple[Stack, ...]) -> tuple[Statement, ...]:
         """Denies for those who create roles."""
         wanted = self.configuration.guardrails.boundary
-        return () if wanted is None else boundary.guard_statements(wanted, [stack.name for stack in stacks])
+        return () if wanted is None else boundary.guard_statements(wanted, [s.name for s in stacks], self.watch.hears)
 
     def _denied_anyway(self, uses: Iterable[DutyUse], access: Access) -> Iterator[Statement]:
         """What the guardrails take from a holder of these duties, in its own policies."""

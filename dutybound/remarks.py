@@ -302,7 +302,10 @@ def _alarm(old: Account, new: Account) -> Iterator[Remark]:
         if old.alarm is not new.alarm:
             yield Remark("Break-glass", (f"the alarm is {'gone' if new.alarm is None else 'new'}",))
         return
-    one, other = set(old.alarm.topic.addresses), set(new.alarm.topic.addresses)
+    one, other = (set(a.topic.addresses) if a.topic is not None else set() for a in (old.alarm, new.alarm))
+    if (old.alarm.topic is None) != (new.alarm.topic is None):
+        where = "here" if new.alarm.topic is not None else "in the account that hears all"
+        yield Remark("Break-glass", (f"the alarm now mails {where}",))
     if more := sorted(other - one):
         yield Remark("Break-glass", ("the alarm now also tells ", *listed(more), ", once the mail to it is confirmed"))
     if less := sorted(one - other):

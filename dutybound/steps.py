@@ -43,8 +43,8 @@ def _calls(account: Account) -> Iterator[str]:
     if named := named_settings(account.passwords):
         yield _call("password_policy", json.dumps(named, sort_keys=True))
     if account.alarm is not None:
-        topic = account.alarm.topic
         yield _call("trail", account.home_region)
+    if account.alarm is not None and (topic := account.alarm.topic) is not None:
         yield _call("alarm", account.home_region, topic.name, *topic.addresses)
     for user in account.users:
         if user.path != _PEOPLE:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_accessanalyzer as accessanalyzer
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -18,8 +19,10 @@ from constructs import Construct
 from dutybound.baseline import (
     Account,
     Alarm,
+    Analyzer,
     Baseline,
     Budget,
+    EventBusPolicy,
     Group,
     IdentityProvider,
     ManagedPolicy,
@@ -29,6 +32,7 @@ from dutybound.baseline import (
     Secret,
     Stack,
     Target,
+    Topic,
     User,
 )
 from dutybound.managed import arn
@@ -63,6 +67,8 @@ class BaselineStacks(Construct):
             self._alarm(account.alarm)
         for budget in account.budgets:
             self._budget(budget)
+        for analyzer in account.analyzers:
+            self._analyzer(analyzer)
         for stack in self.stacks.values():
             if not stack.node.children:
                 _meant_to_be_empty(stack)
@@ -191,30 +197,62 @@ class BaselineStacks(Construct):
         return made
 
     def _alarm(self, alarm: Alarm) -> None:
-        topic = sns.CfnTopic(
-            self.stacks[alarm.topic.stack],
-            alarm.topic.logical_id,
-            topic_name=alarm.topic.name,
-            tags=self.tags,
-            subscription=[
-                sns.CfnTopic.SubscriptionProperty(endpoint=address, protocol="email")
-                for address in alarm.topic.addresses
-            ],
-        )
-        sns.CfnTopicPolicy(
-            self.stacks[alarm.topic.stack],
-            f"{alarm.topic.logical_id}Policy",
-            policy_document=_filled_in(alarm.topic.policy.document()),
-            topics=[topic.ref],
-        )
+        if alarm.topic is not None:
+            self._topic(alarm.topic)
+        if alarm.bus is not None:
+            self._bus(alarm.bus)
         self._role(alarm.forwarder)
         for rule in alarm.rules:
             self._rule(rule)
-            if rule.role is not None:
+            if rule.role is not None and rule.stack != alarm.forwarder.stack:
                 # EventBridge takes the forwarder's role as soon as the rule stands.
                 self.stacks[rule.stack].add_stack_dependency(self.stacks[alarm.forwarder.stack])
         if alarm.drill is not None:
             self._schedule(alarm.drill)
+
+    def _topic(self, topic: Topic) -> None:
+        made = sns.CfnTopic(
+            self.stacks[topic.stack],
+            topic.logical_id,
+            topic_name=topic.name,
+            tags=self.tags,
+            subscription=[
+                sns.CfnTopic.SubscriptionProperty(endpoint=address, protocol="email") for address in topic.addresses
+            ],
+        )
+        sns.CfnTopicPolicy(
+            self.stacks[topic.stack],
+            f"{topic.logical_id}Policy",
+            policy_document=_filled_in(topic.policy.document()),
+            topics=[made.ref],
+        )
+
+    def _bus(self, bus: EventBusPolicy) -> None:
+        (statement,) = bus.policy.document()["Statement"]
+        events.CfnEventBusPolicy(
+            self.stacks[bus.stack],
+            bus.logical_id,
+            event_bus_name="default",
+            statement_id=statement["Sid"],
+            statement=_filled_in(statement),
+        )
+
+    def _analyzer(self, analyzer: Analyzer) -> None:
+        unused = None
+        if analyzer.days is not None:
+            unused = accessanalyzer.CfnAnalyzer.AnalyzerConfigurationProperty(
+                unused_access_configuration=accessanalyzer.CfnAnalyzer.UnusedAccessConfigurationProperty(
+                    unused_access_age=analyzer.days
+                )
+            )
+        accessanalyzer.CfnAnalyzer(
+            self.stacks[analyzer.stack],
+            analyzer.logical_id,
+            analyzer_name=analyzer.name,
+            type=analyzer.type,
+            analyzer_configuration=unused,
+            tags=self.tags,
+        )
 
     def _rule(self, rule: Rule) -> None:
         events.CfnRule(

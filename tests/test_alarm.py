@@ -124,7 +124,7 @@ def seen(case: dict[str, Any], region: str = "eu-west-1") -> Any:
 def fired(case: dict[str, Any], alarm: Alarm) -> list[str]:
     """The rules of the home Region that match the event of a case."""
     view = seen(case)
-    home = [r for r in alarm.rules if r.stack == alarm.topic.stack]
+    home = [r for r in alarm.rules if r.stack == alarm.forwarder.stack]
     assert len(home) >= len(EVERYWHERE)
     return [r.name for r in home if eventbridge._matches_pattern_view(r.pattern, view)]
 
@@ -149,7 +149,7 @@ def test_patterns_of_every_kind_are_taken() -> None:
     for rule in EVERYTHING.rules:
         assert len(rule.pattern) <= 2048
         assert eventbridge._event_pattern_error(rule.pattern) is None
-    names = [r.name for r in EVERYTHING.rules if r.stack != EVERYTHING.topic.stack]
+    names = [r.name for r in EVERYTHING.rules if r.stack != EVERYTHING.forwarder.stack]
     assert set(names) == EVERYWHERE
     told = (ROOT / "docs" / "break-glass.md").read_text(encoding="utf-8")
     assert all(f"\n| `{rule.name}` | " in told for rule in EVERYTHING.rules)

@@ -29,6 +29,7 @@ teams:
   operators: {purpose: Run it, members: [olga], in: {production: [manage-servers]}}
   auditors: {purpose: Look at it, members: [vera], in: {production: [view-servers]}}
 break_glass: {users: [break-glass-1], alert: [a@b.example], through: role}
+detectors: {external_access: true, identity_changes: true, one_bus: true}
 """
 HUB, SHOP = "111122223333", "222233334444"
 

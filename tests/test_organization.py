@@ -296,7 +296,8 @@ def made_by(account: Account, by_sets: bool) -> Iterator[tuple[str, str, str]]:
     for secret in account.secrets:
         yield home, "secretsmanager", f"arn:aws:secretsmanager:{home}:{account.id}:secret:{secret.name}-AbCdEf"
     assert account.alarm is not None
-    yield home, "sns", f"arn:aws:sns:{home}:{account.id}:{account.alarm.topic.name}"
+    if (topic := account.alarm.topic) is not None:
+        yield home, "sns", f"arn:aws:sns:{home}:{account.id}:{topic.name}"
     regions = {stack.name: stack.region for stack in account.stacks}
     for rule in account.alarm.rules:
         region = regions[rule.stack]

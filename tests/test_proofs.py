@@ -269,7 +269,7 @@ class Guarded:
             action
             for action in catalog.service(self.service).actions.values()
             if action.level in CHANGING
-            and self.type in action.types
+            and self.type in (action.types or ("",))
             and str(action) not in HARMLESS
             and action.name in (self.actions or (action.name,))
         ]
@@ -292,8 +292,11 @@ def guarded(account: Account) -> Iterator[Guarded]:
         # What else there is on a bus silences none of its rules.
         arn = f"arn:aws:events:{place}:{ACCOUNT_ID}:event-bus/default"
         yield Guarded("events", "event-bus", arn, ("UpdateEventBus",))
-    topic = account.alarm.topic
-    yield Guarded("sns", "topic", f"arn:aws:sns:{region[topic.stack]}:{ACCOUNT_ID}:{topic.name}")
+    if account.alarm.bus is not None:
+        # Who hands over events: AWS cannot limit these calls to a bus.
+        yield Guarded("events", "", "*", ("PutPermission", "RemovePermission"))
+    if (topic := account.alarm.topic) is not None:
+        yield Guarded("sns", "topic", f"arn:aws:sns:{region[topic.stack]}:{ACCOUNT_ID}:{topic.name}")
     # The trail is not ours, so it may have any name.
     yield Guarded("cloudtrail", "trail", f"arn:aws:cloudtrail:*:{ACCOUNT_ID}:trail/*")
     for stack in account.stacks:
