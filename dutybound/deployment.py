@@ -151,8 +151,9 @@ def consequences(old: Account, new: Account) -> tuple[Consequence, ...]:
     found += _moves(elsewhere, before, there)
     found += _used_elsewhere(old, new)
     found += [_left(stack, before) for stack in old.stacks if (stack.region, stack.name) not in there]
+    moved = set(elsewhere.values())
     for place, resource in was.items():
-        if place not in is_ and place[:2] in there:
+        if place not in is_ and place[:2] in there and resource not in moved:
             found.append(_gone(resource, there[place[:2]]))
     return tuple(sorted(found, key=lambda c: (EFFECTS.index(c.effect), c.kind, c.name, c.stack)))
 
@@ -164,10 +165,11 @@ def _moves(
 
     `there` are the stacks of the new side: one that is not among them has nothing left, and its name changed with it.
     """
-    staying = {(r.region, r.stack) for r in before if r not in set(elsewhere.values())}
+    leaving = set(elsewhere.values())
+    staying = {(r.region, r.stack) for r in before if r not in leaving}
     moves: dict[tuple[str, str], dict[tuple[str, str], list[Resource]]] = {}
-    for resource, holder in elsewhere.items():
-        to = moves.setdefault((holder.region, holder.stack), {}).setdefault((resource.region, resource.stack), [])
+    for resource, was in elsewhere.items():
+        to = moves.setdefault((was.region, was.stack), {}).setdefault((resource.region, resource.stack), [])
         to.append(resource)
     for (region, holder), destinations in moves.items():
         movable = sorted(stack for where, stack in destinations if where == region and (region, holder) in there)
@@ -204,7 +206,8 @@ def refactor_steps(source: str, destinations: Sequence[str], emptied: bool = Fal
         f"aws cloudformation get-template --stack-name {source} --query TemplateBody "
         f"""| jq '.Resources.Empty = {{Type: "AWS::CloudFormation::WaitConditionHandle"}}' > {left}""",
         f"aws s3 cp {left} s3://BUCKET/{source}.json",
-        f"aws cloudformation update-stack --stack-name {source} --template-url {url} --capabilities CAPABILITY_NAMED_IAM",
+        f"aws cloudformation update-stack --stack-name {source} --template-url {url} "
+        "--capabilities CAPABILITY_NAMED_IAM",
         f"aws cloudformation wait stack-update-complete --stack-name {source}",
     )
     files = [f"cdk.out/{name}.template.json" for name in destinations]
