@@ -191,12 +191,6 @@ def table(sizes: Sequence[Size], runs: int, day: str | None) -> str:
         ("errors", [", ".join(s.errors) or "none" for s in sizes]),
     ]
     lines += _rows(rows)
-    if any("too-many-resources" in s.errors for s in sizes):
-        lines += [
-            "",
-            "`too-many-resources` is CloudFormation's limit of 500 resources in a stack. It is found at the very end, "
-            "so everything before it was done and is measured.",
-        ]
     return "\n".join(lines) + "\n"
 
 

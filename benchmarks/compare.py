@@ -16,9 +16,10 @@ from pathlib import Path
 
 from benchmarks.organization import Tree, organization, write
 from benchmarks.stages import peak_memory
-from dutybound import lower, source
+from dutybound import source
 from dutybound.baseline import Baseline
 from dutybound.compare import compare_baselines, compare_trusts
+from dutybound.lower import lower
 from dutybound.read import read
 
 PEOPLE = 5000
@@ -44,7 +45,7 @@ def _baseline(files: Mapping[str, Tree]) -> Baseline:
     reading = read(loaded.value).value if loaded.value is not None else None
     if reading is None:
         raise SystemExit("the organisation has errors")
-    checked = lower.lower(reading)
+    checked = lower(reading)
     if checked.value is None:
         raise SystemExit(f"the organisation has errors: {checked.diagnostics[0].message}")
     return checked.value

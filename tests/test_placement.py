@@ -17,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.organization import organization, write
-from dutybound import placement
-from dutybound.baseline import Account, Group, User, logical_id
-from dutybound.compiler import compile_path, compile_text
+from dutybound import placement, source
+from dutybound.baseline import Account, Baseline, Group, User, logical_id
+from dutybound.compiler import compile_text
 from dutybound.deployment import Consequence, consequences
 from dutybound.diagnostic import render_all
+from dutybound.lower import lower
+from dutybound.read import read
 from stacks.baseline import BaselineStacks
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,7}(-[a-z0-9]{1,6}){0,2}", fullmatch=True)
@@ -142,20 +144,39 @@ def test_a_team_stands_together_and_what_all_share_stays() -> None:
     assert account.policy("enforce-mfa").stack == "acme-teams"
 
 
+def lowered(people: int, folder: Path) -> Baseline:
+    """The baseline of a made-up organisation, without what `check` finds after it."""
+    loaded = source.load(write(organization(people), folder))
+    assert loaded.value is not None
+    reading = read(loaded.value)
+    assert reading.value is not None
+    checked = lower(reading.value)
+    assert checked.value is not None, render_all(checked.diagnostics)
+    return checked.value
+
+
+def test_the_largest_account_fits(tmp_path: Path) -> None:
+    """5,000 users in 300 teams, as many as an account holds."""
+    (account,) = lowered(5000, tmp_path).accounts
+    assert len(account.users) == 5000
+    loads = placement.loads(account)
+    assert all(load.fits for load in loads.values())
+    assert max(load.resources for load in loads.values()) < 400
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Account, dict[str, bytes], dict[str, list[str]]]:
-    """An organisation as large as an account takes: its account, templates, and which stack waits for which."""
-    checked = compile_path(write(organization(5000), tmp_path_factory.mktemp("large")))
-    assert checked.value is not None, render_all(checked.diagnostics)
-    (account,) = checked.value.accounts
+    """Six hundred people in sixty teams: their account, templates, and which stack waits for which."""
+    baseline = lowered(600, tmp_path_factory.mktemp("large"))
+    (account,) = baseline.accounts
     app = cdk.App(outdir=str(tmp_path_factory.mktemp("out")), analytics_reporting=False)
-    BaselineStacks(app, checked.value, account)
+    BaselineStacks(app, baseline, account)
     stacks = app.synth().stacks
     templates = {stack.stack_name: Path(stack.template_full_path).read_bytes() for stack in stacks}
     return account, templates, {s.stack_name: [str(d.id) for d in s.dependencies] for s in stacks}
 
 
-def test_the_largest_account(large: tuple[Account, dict[str, bytes], dict[str, list[str]]]) -> None:
+def test_the_templates_of_a_large_account(large: tuple[Account, dict[str, bytes], dict[str, list[str]]]) -> None:
     """Every template fits, is no larger than it was taken for, and neither exports nor imports anything."""
     account, templates, after = large
     loads = placement.loads(account)
