@@ -13,13 +13,13 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from unittest import mock
 
 from benchmarks.organization import Tree, organization, write
 from benchmarks.stages import peak_memory
-from dutybound import lower, source
+from dutybound import source
 from dutybound.baseline import Baseline
 from dutybound.compare import compare_baselines, compare_trusts
+from dutybound.lower import lower
 from dutybound.read import read
 
 PEOPLE = 5000
@@ -45,11 +45,7 @@ def _baseline(files: Mapping[str, Tree]) -> Baseline:
     reading = read(loaded.value).value if loaded.value is not None else None
     if reading is None:
         raise SystemExit("the organisation has errors")
-    with (
-        mock.patch.object(lower, "RESOURCES_PER_STACK", 10**6),
-        mock.patch.object(lower._Lowering, "_check_account_quotas", return_value=None),
-    ):
-        checked = lower.lower(reading)
+    checked = lower(reading)
     if checked.value is None:
         raise SystemExit(f"the organisation has errors: {checked.diagnostics[0].message}")
     return checked.value

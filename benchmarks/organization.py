@@ -18,6 +18,10 @@ Tree: TypeAlias = dict[str, Any]
 TEAMS_PER_FILE = 10
 PEOPLE_PER_TEAM = 10
 MOST_OWN_DUTIES = 40
+MOST_PEOPLE = 4998
+"""An account holds 5,000 users, and two of them are for break-glass."""
+PEOPLE_IN_ONE_STACK = 300
+PARTS = 16
 LOOKING = (
     *("view-metrics", "view-servers", "view-functions", "view-health", "view-tables", "view-backups"),
     *("view-quotas", "view-keys", "view-messaging", "view-workflows"),
@@ -60,17 +64,20 @@ DEPARTMENTS = ("shop", "payments", "data", "platform")
 
 
 def organization(people: int) -> dict[str, Tree]:
-    """The files, by name, of an organisation of so many people: a team for ten, a role for each team up to 100."""
+    """The files, by name, of an organisation of so many people: a team for ten, a role for each team up to 100.
+
+    Of 5,000 people the last two are left out, since an account does not hold them.
+    """
     dice = random.Random(people)  # noqa: S311
     teams = [f"{DEPARTMENTS[i % len(DEPARTMENTS)]}-{i:03}" for i in range(max(3, min(300, people // PEOPLE_PER_TEAM)))]
     owned = [f"release-{team}" for team in teams[:MOST_OWN_DUTIES]]
-    names = [f"person.{i:04}" for i in range(people)]
+    names = [f"person.{i:04}" for i in range(min(people, MOST_PEOPLE))]
     members: dict[str, list[str]] = {team: [] for team in teams}
     for name in names:
         for team in dice.sample(teams, dice.choice((1, 1, 1, 2, 2, 3))):
             members[team].append(name)
     files: dict[str, Tree] = {
-        "organization.yaml": _frame(),
+        "organization.yaml": _frame(1 if people <= PEOPLE_IN_ONE_STACK else PARTS),
         "people.yaml": {"people": {name: _person(name, dice) for name in names}},
         "duties.yaml": {"duties": {name: _duty(name.removeprefix("release-"), dice) for name in owned}},
         "roles.yaml": {"roles": {f"app-{team}": _role(team, dice) for team in teams[:100]}},
@@ -114,10 +121,11 @@ def write(files: Mapping[str, Tree], folder: Path) -> Path:
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def _frame() -> Tree:
+def _frame(parts: int) -> Tree:
+    named: Tree = {"name": "acme", "owner": "security@acme.example", "home_region": "eu-west-1"}
     return {
         "version": 1,
-        "organization": {"name": "acme", "owner": "security@acme.example", "home_region": "eu-west-1"},
+        "organization": named if parts == 1 else {**named, "parts": parts},
         "break_glass": {"users": ["break-glass-1", "break-glass-2"], "alert": ["security@acme.example"]},
         "guardrails": {
             "regions": ["eu-west-1", "eu-central-1", "us-east-1"],

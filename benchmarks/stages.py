@@ -1,7 +1,7 @@
 """CPU seconds of each stage of one compilation, as a line of JSON: `python -m benchmarks.stages PATH`.
 
 Meant for a process of its own: imports and what the first use of a stage loads count too. Guardrails are checked even
-after an error of `lower`, so that an organisation too large for one stack is measured whole.
+after an error of `lower`, so that what does not compile is measured whole.
 """
 
 from __future__ import annotations

@@ -600,6 +600,12 @@ class Organization(Model):
         examples=[{"Workloads/Production": "ou-ab12-11112222"}],
     )
     identity_center: IdentityCenter | None = Field(None, description="With people in Identity Center: its instance")
+    parts: Literal[1, 4, 16, 64] = Field(
+        1,
+        description="How many stacks each the teams, the people and the roles are spread over, by their names; above "
+        "500 resources or 1 MB in one stack it takes more than 1 (default: 1)",
+        examples=[16],
+    )
     contacts: Contacts | None = Field(None, description="bootstrap: the alternate contacts of every account")
     delegated: dict[ServicePrincipalName, Name] = Field(
         default_factory=dict,

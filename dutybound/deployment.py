@@ -4,7 +4,8 @@ CloudFormation makes new resources before it deletes old ones, and IAM knows a n
 case. So a resource with a name of its own cannot be replaced under that name, nor come back under another logical id or
 in another stack. Sources: resource schemas of AWS::IAM::* and the others (`createOnlyProperties`), as carried by
 cfn-lint; CloudFormation User Guide, "Update behaviors of stack resources"; IAM API Reference, DeleteUser (what must be
-gone before); AWS CDK: a stack that is not in the app any more is left alone.
+gone before); "Stack refactoring" and API Reference, CreateStackRefactor (what moves between stacks, and how); AWS CDK:
+a stack that is not in the app any more is left alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dutybound.baseline import Account, Role, Stack
+from dutybound.baseline import Account, Group, Role, Stack, User
 
 Effect = Literal["fails", "left behind", "deleted", "kept", "replaced"]
 EFFECTS: tuple[Effect, ...] = ("fails", "left behind", "deleted", "kept", "replaced")
@@ -49,6 +50,8 @@ _WORDS = {
     "AWS::SecretsManager::Secret": "secret",
 }
 _MOST_NAMES = 8
+_MOST_STACKS = 5
+"""Of one operation of a stack refactoring: the stack that resources leave, and those that they go to."""
 _REGIONAL = ("AWS::Events::Rule", "AWS::SNS::Topic", "AWS::SecretsManager::Secret")
 """Types whose names are known once in a Region; those of the others once in an account."""
 
@@ -148,27 +151,132 @@ def consequences(old: Account, new: Account) -> tuple[Consequence, ...]:
     taken = {r.taken: r for r in before}
     there = {(s.region, s.name): s for s in new.stacks}
     found: list[Consequence] = []
-    elsewhere: dict[tuple[str, str], list[str]] = {}
+    elsewhere: dict[Resource, Resource] = {}
     for place, resource in is_.items():
         holder = taken.get(resource.taken)
         if holder is not None and (holder.region, holder.stack) != place[:2] and was.get(place) != resource:
-            elsewhere.setdefault((resource.stack, holder.stack), []).append(resource.name)
+            elsewhere[resource] = holder
         else:
             found += _made(resource, was.get(place), holder)
-    found += [_moved(stack, holder, names) for (stack, holder), names in elsewhere.items()]
+    found += _moves(elsewhere, before, there)
+    found += _used_elsewhere(old, new)
     found += [_left(stack, before) for stack in old.stacks if (stack.region, stack.name) not in there]
+    moved = set(elsewhere.values())
     for place, resource in was.items():
-        if place not in is_ and place[:2] in there:
+        if place not in is_ and place[:2] in there and resource not in moved:
             found.append(_gone(resource, there[place[:2]]))
     return tuple(sorted(found, key=lambda c: (EFFECTS.index(c.effect), c.kind, c.name, c.stack)))
 
 
-def _moved(stack: str, holder: str, names: Sequence[str]) -> Consequence:
+def _moves(
+    elsewhere: Mapping[Resource, Resource], before: Iterable[Resource], there: Mapping[tuple[str, str], Stack]
+) -> Iterator[Consequence]:
+    """What goes from one stack to another, with the steps that move it: an operation for each few new stacks.
+
+    `there` are the stacks of the new side: one that is not among them has nothing left, and its name changed with it.
+    """
+    leaving = set(elsewhere.values())
+    staying = {(r.region, r.stack) for r in before if r not in leaving}
+    moves: dict[tuple[str, str], dict[tuple[str, str], list[Resource]]] = {}
+    for resource, was in elsewhere.items():
+        to = moves.setdefault((was.region, was.stack), {}).setdefault((resource.region, resource.stack), [])
+        to.append(resource)
+    for (region, holder), destinations in moves.items():
+        movable = sorted(stack for where, stack in destinations if where == region and (region, holder) in there)
+        for (where, stack), made in destinations.items():
+            if where != region or stack not in movable:
+                yield _moved(stack, holder, [r.name for r in made])
+        for start in range(0, len(movable), _MOST_STACKS - 1):
+            some = movable[start : start + _MOST_STACKS - 1]
+            names = [r.name for stack in some for r in destinations[region, stack]]
+            last = start + _MOST_STACKS > len(movable)
+            steps = refactor_steps(holder, some, emptied=last and (region, holder) not in staying)
+            yield _moved(", ".join(some), holder, names, steps)
+
+
+def _moved(stack: str, holder: str, names: Sequence[str], steps: tuple[str, ...] = ()) -> Consequence:
     some = ", ".join(sorted(set(names))[:_MOST_NAMES])
     more = f" and {len(set(names)) - _MOST_NAMES} more" if len(set(names)) > _MOST_NAMES else ""
     same = "the same stack in another Region" if holder == stack else f"the stack {holder}"
-    why = f"{same} has the names {some}{more}: move them by a stack refactoring (cdk refactor), or delete it first"
-    return Consequence("fails", "stack", stack, stack, why)
+    how = "move them by a stack refactoring" + (
+        " before the deployment" if steps else " (cdk refactor), or delete it first"
+    )
+    return Consequence("fails", "stack", stack, stack, f"{same} has the names {some}{more}: {how}", steps)
+
+
+def refactor_steps(source: str, destinations: Sequence[str], emptied: bool = False) -> tuple[str, ...]:
+    """The commands that move what the destinations will hold out of `source`, in one operation.
+
+    They read the templates of `cdk synth` and of the deployed stack, and change no resource. At most four destinations
+    fit beside the source. One that would be `emptied` gets a resource first that costs and does nothing, since a stack
+    without any cannot be: the next deployment deletes the stack. BUCKET and ID stand for what only the account knows.
+    """
+    left, url = f"{source}.left.json", f"https://BUCKET.s3.amazonaws.com/{source}.json"
+    fill = (
+        f"aws cloudformation get-template --stack-name {source} --query TemplateBody "
+        f"""| jq '.Resources.Empty = {{Type: "AWS::CloudFormation::WaitConditionHandle"}}' > {left}""",
+        f"aws s3 cp {left} s3://BUCKET/{source}.json",
+        f"aws cloudformation update-stack --stack-name {source} --template-url {url} "
+        "--capabilities CAPABILITY_NAMED_IAM",
+        f"aws cloudformation wait stack-update-complete --stack-name {source}",
+    )
+    files = [f"cdk.out/{name}.template.json" for name in destinations]
+    definitions = " ".join(
+        f"StackName={name},TemplateURL=https://BUCKET.s3.amazonaws.com/{name}.json" for name in (source, *destinations)
+    )
+    keep = ".[0] as $all | ([.[1:][].Resources | keys[]]) as $gone | "
+    keep += "$all | .Resources |= with_entries(select(.key | IN($gone[]) | not))"
+    return (
+        *(fill if emptied else ()),
+        "npx cdk synth --quiet  # a configuration in which nothing but the placement changed",
+        f"aws cloudformation get-template --stack-name {source} --query TemplateBody > {source}.json",
+        f"jq --slurp '{keep}' {source}.json {' '.join(files)} > {left}",
+        f"aws s3 cp {left} s3://BUCKET/{source}.json",
+        *(f"aws s3 cp {file} s3://BUCKET/{name}.json" for file, name in zip(files, destinations, strict=True)),
+        f"aws cloudformation create-stack-refactor --enable-stack-creation --stack-definitions {definitions}",
+        "aws cloudformation describe-stack-refactor --stack-refactor-id ID  # CREATE_COMPLETE, or why not",
+        "aws cloudformation list-stack-refactor-actions --stack-refactor-id ID  # moves, and nothing else",
+        "aws cloudformation execute-stack-refactor --stack-refactor-id ID",
+    )
+
+
+def _used_elsewhere(old: Account, new: Account) -> Iterator[Consequence]:
+    """What cannot go in one deployment: its stack comes before those that use it, and IAM keeps what is in use."""
+    groups, policies = {g.name for g in new.groups}, {p.name for p in new.policies}
+    homes = {("group", g.name): g.stack for g in old.groups if g.name not in groups}
+    homes |= {("policy", p.name): p.stack for p in old.policies if p.name not in policies}
+    left = {(kind, r.name) for kind, all_ in _holders(new) for r in all_}
+    users: dict[tuple[str, str], set[str]] = {}
+    for user in old.users:
+        for used in (*(("group", g) for g in user.groups), ("policy", str(user.permissions_boundary))):
+            if ("user", user.name) in left and homes.get(used, user.stack) != user.stack:
+                users.setdefault(used, set()).add(user.stack)
+    for kind, held in _holders(old):
+        for holder in held:
+            for used in (("policy", p) for p in _policies_of(holder)):
+                if (kind, holder.name) in left and homes.get(used, holder.stack) != holder.stack:
+                    users.setdefault(used, set()).add(holder.stack)
+    for (kind, name), stacks in users.items():
+        why = f"the {_counted(stacks)} that use it are deployed after its own, and IAM deletes nothing that is in use: "
+        why += "CloudFormation would give up on it and leave it in the account"
+        command = f"npx cdk deploy --exclusively {' '.join(sorted(stacks))}"
+        yield Consequence("left behind", kind, name, homes[kind, name], why, (f"{command}  # before all others",))
+
+
+def _holders(account: Account) -> tuple[tuple[str, Sequence[Group | Role | User]], ...]:
+    return (("group", account.groups), ("role", account.roles), ("user", account.users))
+
+
+def _policies_of(holder: Group | Role | User) -> tuple[str, ...]:
+    if isinstance(holder, User):
+        return ()
+    bound = holder.permissions_boundary if isinstance(holder, Role) else None
+    return (*holder.policies, *((bound,) if bound else ()))
+
+
+def _counted(stacks: Iterable[str]) -> str:
+    names = sorted(stacks)
+    return f"stack{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _left(stack: Stack, before: Iterable[Resource]) -> Consequence:

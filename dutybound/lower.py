@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
-from dutybound import accounts, boundary, catalog, detectors, fence
+from dutybound import accounts, boundary, catalog, detectors, fence, placement
 from dutybound.accounts import Destination
 from dutybound.asked import Scope
 from dutybound.baseline import (
@@ -56,7 +56,6 @@ from dutybound.trust import PATH, SWITCHED_NAME, for_servers, may_take, size_err
 from dutybound.waiver import Held
 from dutybound.when import MFA_PRESENT, after_end, before_end
 
-RESOURCES_PER_STACK = quota("resources-per-stack").value
 FOR_PEOPLE, FOR_ROLES = "guardrails-people", "guardrails-roles"
 """Two policies, since the stacks of teams and of roles stand alone; a group or role holds one of them."""
 PEOPLE_BOUNDARY = "people-boundary"
@@ -115,6 +114,7 @@ class _Lowering:
         self.prefix = str(self.configuration.organization.name)
         self.region = str(self.configuration.organization.home_region)
         self.watch = detectors.watch(self.configuration, destination)
+        self.parts = self.configuration.organization.parts
         self.issuers: set[str] = set()
 
     def account(self) -> Account:
@@ -154,6 +154,7 @@ class _Lowering:
             analyzed_in=detectors.analyzed_in(self.configuration, self.destination),
         )
         account = self._with_break_glass(account)
+        account = placement.place(account, self.prefix, self.parts)
         self._check_stack_sizes(account)
         self._check_account_quotas(account)
         return account
@@ -190,6 +191,7 @@ class _Lowering:
         made = [
             Stack(self._stack("teams"), self.region, "Teams, their people and their duties"),
             Stack(self._stack("roles"), self.region, "Roles for software and for others"),
+            *placement.stacks(self.prefix, self.region, self.parts),
             budgets_stack(self.prefix, self.region),
             *detectors.stacks(self.configuration),
         ]
@@ -218,7 +220,7 @@ class _Lowering:
         if configuration.roles and fences:
             yield self._shared(FOR_ROLES, "roles", Policy(fences))
         if guardrails.boundary is not None:
-            names = [stack.name for stack in stacks]
+            names = self._names(stacks)
             policy = boundary.boundary_policy(
                 guardrails.boundary, names, *fence.workload_fence(guardrails), one_bus=self.watch.hears
             )
@@ -243,7 +245,11 @@ class _Lowering:
     def _guards(self, stacks: tuple[Stack, ...]) -> tuple[Statement, ...]:
         """Denies for those who create roles."""
         wanted = self.configuration.guardrails.boundary
-        return () if wanted is None else boundary.guard_statements(wanted, [s.name for s in stacks], self.watch.hears)
+        return () if wanted is None else boundary.guard_statements(wanted, self._names(stacks), self.watch.hears)
+
+    def _names(self, stacks: tuple[Stack, ...]) -> list[str]:
+        """The names of the stacks, and how those of a purpose with parts begin, which then stands for all of them."""
+        return [*(stack.name for stack in stacks), *([self._stack("people")] if self.parts > 1 else [])]
 
     def _denied_anyway(self, uses: Iterable[DutyUse], access: Access) -> Iterator[Statement]:
         """What the guardrails take from a holder of these duties, in its own policies."""
@@ -521,18 +527,19 @@ class _Lowering:
                 self.found.append(Diagnostic("account-quota", message, at, hint, severity=severity))
 
     def _check_stack_sizes(self, account: Account) -> None:
-        iam = (account.policies, account.groups, account.users, account.roles, account.identity_providers)
-        resources = (*iam, account.budgets)
-        counts = Counter(resource.stack for kind in resources for resource in kind)
-        counts.update(r.stack for r in account.roles if r.instance_profile)
-        for stack, count in sorted(counts.items()):
-            if count > RESOURCES_PER_STACK:
-                message = (
-                    f"the stack {stack} would hold {count} resources; CloudFormation takes {RESOURCES_PER_STACK}, "
-                    "and this version does not split stacks yet"
-                )
-                at = self.configuration.organization.span
-                self.found.append(Diagnostic("too-many-resources", message, at, "declare fewer people and teams"))
+        full = {name: load for name, load in placement.loads(account).items() if not load.fits}
+        if not full:
+            return
+        number = placement.enough(account, self.prefix, self.parts)
+        for name, load in full.items():
+            message = f"the stack {name} would hold {load.resources:,} resources in about {load.size:,} bytes; "
+            message += f"CloudFormation takes {placement.MOST_RESOURCES} in {placement.MOST_BYTES:,}"
+            hint = "declare fewer people and teams, or split the configuration into several accounts"
+            if number is not None:
+                hint = f"write 'organization.parts: {number}'; if it is deployed already, 'dutybound diff' prints how "
+                hint += "its resources move"
+            at = self.configuration.organization.span
+            self.found.append(Diagnostic("too-many-resources", message, at, hint))
 
 
 def account_counts(account: Account) -> dict[str, int]:

@@ -36,7 +36,7 @@ from dutybound.baseline import (
     User,
 )
 from dutybound.managed import arn
-from dutybound.policy import PARTITION
+from dutybound.policy import ACCOUNT, PARTITION
 
 _FILLED_IN = "${AWS::"
 _VARIABLE = re.compile(r"\$\{(?!AWS::)")
@@ -99,9 +99,29 @@ class BaselineStacks(Construct):
         self._kept(made, policy.stack)
         return made
 
-    def _arns(self, policies: Sequence[str], managed: Sequence[str]) -> list[str]:
+    def _arns(self, stack: cdk.Stack, policies: Sequence[str], managed: Sequence[str]) -> list[str]:
         aws = [_text(arn(id_, PARTITION)) for id_ in managed]
-        return [*(self.policies[name].ref for name in policies), *aws]
+        return [*(self._arn(stack, name) for name in policies), *aws]
+
+    def _arn(self, stack: cdk.Stack, name: str) -> str:
+        """The ARN of a policy, for a resource in `stack`: by its name where it is in another, which then comes first.
+
+        An export would do the same, and could neither change nor go while another stack imports it.
+        """
+        policy = self.account.policy(name)
+        made = self.policies[name]
+        if made.stack is stack:
+            return made.ref
+        stack.add_stack_dependency(made.stack)
+        return _text(f"arn:{PARTITION}:iam::{ACCOUNT}:policy{policy.path}{policy.name}")
+
+    def _group_name(self, stack: cdk.Stack, name: str) -> str:
+        """The name of a group, for a user in `stack`, as with `_arn`."""
+        made = self.groups[name]
+        if made.stack is stack:
+            return made.ref
+        stack.add_stack_dependency(made.stack)
+        return name
 
     def _group(self, group: Group) -> iam.CfnGroup:
         made = iam.CfnGroup(
@@ -109,22 +129,22 @@ class BaselineStacks(Construct):
             group.logical_id,
             group_name=group.name,
             path=group.path,
-            managed_policy_arns=self._arns(group.policies, group.managed),
+            managed_policy_arns=self._arns(self.stacks[group.stack], group.policies, group.managed),
         )
         made.add_metadata("Purpose", group.purpose)
         self._kept(made, group.stack)
         return made
 
     def _user(self, user: User) -> None:
-        boundary = user.permissions_boundary
+        stack, boundary = self.stacks[user.stack], user.permissions_boundary
         made = iam.CfnUser(
-            self.stacks[user.stack],
+            stack,
             user.logical_id,
             user_name=user.name,
             path=user.path,
-            groups=[self.groups[name].ref for name in user.groups],
+            groups=[self._group_name(stack, name) for name in user.groups],
             login_profile=self._password(user.secret) if user.secret is not None else None,
-            permissions_boundary=self.policies[boundary].ref if boundary else None,
+            permissions_boundary=self._arn(stack, boundary) if boundary else None,
             tags=[*self.tags, *(cdk.CfnTag(key=key, value=value) for key, value in user.tags)],
         )
         self._kept(made, user.stack)
@@ -171,9 +191,9 @@ class BaselineStacks(Construct):
             path=role.path,
             description=role.purpose,
             assume_role_policy_document=_filled_in(role.trust.document()),
-            managed_policy_arns=self._arns(role.policies, role.managed),
+            managed_policy_arns=self._arns(stack, role.policies, role.managed),
             max_session_duration=role.session_seconds,
-            permissions_boundary=self.policies[boundary].ref if boundary else None,
+            permissions_boundary=self._arn(stack, boundary) if boundary else None,
             tags=self.tags,
         )
         if role.instance_profile is not None:

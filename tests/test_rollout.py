@@ -173,3 +173,16 @@ def test_choosing_one_destination_leaves_the_others_alone(tmp_path: Path) -> Non
     checked = compile_deployment(file, "production")
     assert checked.value is not None
     assert {s.destination for s in checked.value.stack_sets} == {"production"}
+
+
+def test_parts_in_stack_sets(tmp_path: Path) -> None:
+    """With parts, a stack set of a part waits for that of what its roles share, and neither exports anything."""
+    head = _HEAD.replace("  name: acme\n", "  name: acme\n  parts: 4\n")
+    deployment = _compiled(tmp_path, f"{head}{_accounts(2)}rollout: stack-sets\n")
+    sets = _assembly(tmp_path, deployment)["acme-stack-sets-production"]["Resources"]
+    by_name = {r["Properties"]["StackSetName"]: (name, r) for name, r in sets.items()}
+    shared, _ = by_name["acme-production-teams"]
+    parts = [r for name, (_, r) in by_name.items() if name.startswith("acme-production-teams-0")]
+    assert parts
+    assert all(shared in r["DependsOn"] for r in parts)
+    assert "Fn::ImportValue" not in json.dumps(sets)

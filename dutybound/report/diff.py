@@ -172,9 +172,12 @@ class _Writer:
         words = (f"the {kind} ", *listed(names, _MOST_NAMES), f" {_EFFECTS[what.effect][len(names) > 1]}", *stack)
         details: list[Words] = [(what.why,)] if what.why else []
         commands = what.steps
-        if commands:
+        of_users = commands and what.kind == "user"
+        if of_users:
             details.append(("before, or the deletion fails (only what is there needs it):",))
-        if commands and len(names) > 1:
+        elif commands:
+            details.append(("before the deployment, in this order:",))
+        if of_users and len(names) > 1:
             commands = ("# for each of them as $user", *user_steps('"$user"'))
         where = self._where(alike[0].environments)
         return Entry("!" if bad else "·", (*words, *where), tuple(details), commands, bad)
