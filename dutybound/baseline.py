@@ -34,13 +34,14 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class ManagedPolicy:
-    """A customer managed policy."""
+    """A customer managed policy; an `inline` one stands in the permission set that holds it, and in no stack here."""
 
     logical_id: str
     stack: StackName
     name: str
     path: str
     policy: Policy
+    inline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,10 @@ class Role:
     permissions_boundary: str | None = None
     """A customer managed policy by name."""
     members: tuple[str, ...] = ()
-    """For a role that stands for a team of the hub, who is in the team."""
+    """For a role that stands for a team whose people sign in elsewhere, who is in the team."""
+    permission_set: str | None = None
+    """The permission set that Identity Center makes the role of. Then `name` is that of the team, and it is in no
+    stack here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +252,16 @@ class Account:
     identity_providers: tuple[IdentityProvider, ...] = ()
     targets: tuple[Target, ...] = ()
 
+    @property
+    def own_policies(self) -> tuple[ManagedPolicy, ...]:
+        """The policies that its stacks make."""
+        return tuple(policy for policy in self.policies if not policy.inline)
+
+    @property
+    def own_roles(self) -> tuple[Role, ...]:
+        """The roles that its stacks make; Identity Center makes the others."""
+        return tuple(role for role in self.roles if role.permission_set is None)
+
     def policy(self, name: str) -> ManagedPolicy:
         """The customer managed policy of that name. Raises KeyError if there is none."""
         for policy in self.policies:
@@ -274,6 +288,81 @@ class StackSet:
     retained: bool
     at_once: int
     failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryUser:
+    """A person in Identity Center's own directory."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    shown: str
+    """The person's own name, or again `name`."""
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryGroup:
+    """A group of people in the directory. With an `id` it is there already, in an external directory that alone says
+    who is in it; without, it is made, and `members` are users of the same IdentityCenter.
+    """
+
+    logical_id: str
+    stack: StackName
+    name: str
+    purpose: str
+    id: str | None = None
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionSet:
+    """A permission set, of which Identity Center makes a role in each account that it is assigned in.
+
+    `policies` are customer managed policies by name and path, which each of these accounts has; so is `boundary`.
+    """
+
+    logical_id: str
+    stack: StackName
+    name: str
+    purpose: str
+    session: str
+    """How long a session lasts, as ISO 8601 says it: `PT8H`."""
+    inline: Policy | None
+    policies: tuple[tuple[str, str], ...]
+    managed: tuple[str, ...]
+    boundary: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A group that has a permission set in an account, by the names of both and the account's id."""
+
+    logical_id: str
+    stack: StackName
+    group: str
+    permission_set: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityCenter:
+    """What stands in the account that manages the organization for people who sign in through Identity Center.
+
+    `attributes` are what sessions carry as tags, each with where it comes from.
+    """
+
+    instance: str
+    store: str
+    account: Target
+    stacks: tuple[Stack, ...]
+    tags: tuple[tuple[str, str], ...]
+    users: tuple[DirectoryUser, ...]
+    groups: tuple[DirectoryGroup, ...]
+    permission_sets: tuple[PermissionSet, ...]
+    assignments: tuple[Assignment, ...]
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

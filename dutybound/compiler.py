@@ -20,6 +20,7 @@ from dutybound.baseline import Baseline
 from dutybound.config import Configuration, environments
 from dutybound.diagnostic import Checked, Diagnostic, Span, did_you_mean, in_order, quoted
 from dutybound.guardrails import Result
+from dutybound.identity_center import identity_center
 from dutybound.lower import lower
 from dutybound.read import Reading, read
 from dutybound.rollout import Deployment, management, stack_sets
@@ -101,7 +102,9 @@ def compile_deployment(path: Path, environment: str | None = None, today: date |
     run = _Run(reading.value, today)
     made = {d: run.compiled(reading, d) for d in every}
     baselines = tuple((d, checked.value) for d, checked in made.items() if checked.value is not None)
-    deployment = Deployment(baselines, stack_sets(configuration, baselines), management(configuration))
+    whole = len(baselines) == len(destinations(configuration))
+    center = identity_center(configuration, baselines) if whole else None
+    deployment = Deployment(baselines, stack_sets(configuration, baselines), management(configuration), center)
     checked = Checked(deployment, in_order(_told_once(made.values())))
     return replace(checked, value=None) if checked.failed else checked
 

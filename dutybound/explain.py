@@ -14,7 +14,7 @@ from typing import Literal
 
 from dutybound import catalog
 from dutybound.baseline import Baseline
-from dutybound.callers import Session
+from dutybound.callers import Session, is_team
 from dutybound.case import (
     EVERYTHING,
     Case,
@@ -175,8 +175,12 @@ _BEST: tuple[Outcome, ...] = ("denied", "unknown", "allowed")
 
 def _taken(ground: Ground, who: str, names: Sequence[str]) -> Iterator[str]:
     """How somebody acts here whose user is in another account."""
-    roles = [ground.roles[name] for name in names if name in ground.roles and ground.roles[name].path == TEAM_PATH]
+    roles = [ground.roles[name] for name in names if name in ground.roles and is_team(ground.roles[name])]
     if not roles:
+        return
+    if sets := [role.permission_set for role in roles if role.permission_set is not None]:
+        one = ", one at a time" if len(sets) > 1 else ""
+        yield f"people sign in through Identity Center here, with the permission set {' or '.join(sets)}{one}"
         return
     principal = next(v for s in roles[0].trust.statements for p in s.principals for v in p.values)
     home = principal.split(":")[-2]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dutybound.accounts import Destination, destinations
-from dutybound.baseline import Baseline, Stack, StackSet, Target, logical_id
+from dutybound.baseline import Baseline, IdentityCenter, Stack, StackSet, Target, logical_id
 from dutybound.config import Configuration, Rollout
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 
@@ -29,6 +29,8 @@ class Deployment:
     stack_sets: tuple[StackSet, ...] = ()
     management: Target | None = None
     """The account that holds the stack sets."""
+    identity_center: IdentityCenter | None = None
+    """What stands there for people in Identity Center; None as well where a part of the whole is deployed."""
 
     def by_stacks(self) -> Iterator[tuple[Destination, Baseline]]:
         """The destinations whose accounts get stacks of their own."""
