@@ -292,7 +292,7 @@ class StackSet:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryUser:
-    """A person in Identity Center's own directory."""
+    """A person in Identity Center's own directory: there already, with an `id`, or made."""
 
     logical_id: str
     stack: StackName
@@ -300,12 +300,13 @@ class DirectoryUser:
     shown: str
     """The person's own name, or again `name`."""
     email: str
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryGroup:
     """A group of people in the directory. With an `id` it is there already, in an external directory that alone says
-    who is in it; without, it is made, and `members` are users of the same IdentityCenter.
+    who is in it; without, it is made.
     """
 
     logical_id: str
@@ -313,7 +314,16 @@ class DirectoryGroup:
     name: str
     purpose: str
     id: str | None = None
-    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A user of the directory in one of its groups, by the names of both."""
+
+    logical_id: str
+    stack: StackName
+    group: str
+    user: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +370,7 @@ class IdentityCenter:
     tags: tuple[tuple[str, str], ...]
     users: tuple[DirectoryUser, ...]
     groups: tuple[DirectoryGroup, ...]
+    memberships: tuple[Membership, ...]
     permission_sets: tuple[PermissionSet, ...]
     assignments: tuple[Assignment, ...]
     attributes: tuple[tuple[str, str], ...] = ()

@@ -256,12 +256,12 @@ InstanceArn = Annotated[
     ),
 ]
 IdentityStoreId = Annotated[Text, Word(r"d-[0-9a-f]{10}", 12, "an identity store's id is written as in 'd-1234567890'")]
-DirectoryGroupId = Annotated[
+DirectoryId = Annotated[
     Text,
     Word(
         r"([0-9a-f]{10}-)?[A-Fa-f0-9]{8}(-[A-Fa-f0-9]{4}){3}-[A-Fa-f0-9]{12}",
         47,
-        "a group's id is written as in '906712e5d1-a1b2c3d4-5678-90ab-cdef-111122223333'",
+        "an id of the directory is written as in '906712e5d1-a1b2c3d4-5678-90ab-cdef-111122223333'",
     ),
 ]
 AttributePath = Annotated[
@@ -616,6 +616,11 @@ class Person(Model):
     tags: dict[TagKey, TagValue] = Field(
         default_factory=dict, description="Tags of the user", examples=[{"cost-center": "42"}]
     )
+    user: DirectoryId | None = Field(
+        None,
+        description="With people in Identity Center: the id of the user who is there (default: the user is made)",
+        examples=["906712e5d1-a1b2c3d4-5678-90ab-cdef-444455556666"],
+    )
 
 
 class Member(Model):
@@ -700,7 +705,7 @@ class Team(Model):
         None, description="How long a session of a role that trusts the team may last (1h to 12h)", examples=["8h"]
     )
     never: tuple[DutyUse, ...] = Field((), description="Duties denied to the team, whatever else grants them")
-    group: DirectoryGroupId | None = Field(
+    group: DirectoryId | None = Field(
         None,
         description="With the groups of an external directory: the id of the team's",
         examples=["906712e5d1-a1b2c3d4-5678-90ab-cdef-111122223333"],

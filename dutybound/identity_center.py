@@ -23,6 +23,7 @@ from dutybound.baseline import (
     DirectoryUser,
     IdentityCenter,
     ManagedPolicy,
+    Membership,
     PermissionSet,
     Role,
     Stack,
@@ -44,6 +45,8 @@ _PROVISIONED = quota("permission-sets-per-account")
 _PER_STACK = quota("resources-per-stack").value
 _NAME = 32
 """Characters of a permission set's name (IAM Identity Center API Reference, CreatePermissionSet)."""
+MAKES_USERS = ("us-east-1",)
+"""Regions with the type AWS::IdentityStore::User (CloudFormation's resource schemas, as carried by cfn-lint 1.58.0)."""
 _USER_NAME = re.compile(r"\$\{\s*aws:username\s*\}", re.IGNORECASE)
 
 
@@ -74,6 +77,17 @@ def _named(in_: Sequence[str], destination: Destination) -> bool:
 def group_names(name: str, team: Team) -> tuple[str, ...]:
     """The groups of a team: one, and one more for each day on which memberships end."""
     return (str(name), *(f"{name}.until-{day}" for day in sorted({str(m.until) for m in team.members if m.until})))
+
+
+def members_of(group: str, name: str, team: Team) -> tuple[str, ...]:
+    """Who is in a group of a team, sorted."""
+    day = day_of(group, name)
+    return tuple(sorted(str(m.name) for m in team.members if str(m.until or "") == day))
+
+
+def day_of(group: str, name: str) -> str:
+    """The day on which memberships in a group of a team end, or an empty text."""
+    return group.removeprefix(str(name)).removeprefix(".until-")
 
 
 def set_name(group: str, destination: str) -> str:
@@ -174,7 +188,7 @@ def check(configuration: Configuration) -> Iterator[Diagnostic]:
         if lookup:
             yield from _lookup_errors(name, team, center.store)
     if not lookup:
-        yield from _email_errors(configuration)
+        yield from _user_errors(configuration, center.store)
     yield from _quota_errors(configuration)
 
 
@@ -191,14 +205,24 @@ def _lookup_errors(name: Text, team: Team, store: str) -> Iterator[Diagnostic]:
             yield Diagnostic("contradiction", message, member.until.span, hint)
 
 
-def _email_errors(configuration: Configuration) -> Iterator[Diagnostic]:
+def _user_errors(configuration: Configuration, store: str) -> Iterator[Diagnostic]:
+    """Who is in a team is there, by an id, or is made, with an address."""
+    makes = home(configuration) in MAKES_USERS
     members = {str(m.name): m.name for t in configuration.teams.values() for m in t.members}
     for name, at in sorted(members.items()):
         person = configuration.people.get(Text(name))
-        if person is None or person.email is None:
+        if person is not None and (person.user is not None or (makes and person.email is not None)):
+            continue
+        attribute = f'{{"UniqueAttribute": {{"AttributePath": "userName", "AttributeValue": "{name}"}}}}'
+        find = f"aws identitystore get-user-id --identity-store-id {store} --alternate-identifier '{attribute}'"
+        if makes:
             message = f"{quoted(name)} gets a user in Identity Center, which takes an address to send the password to"
-            hint = f"write 'people: {{{name}: {{email: …}}}}', or 'groups: lookup' for an external directory"
-            yield Diagnostic("no-email", message, at.span, hint)
+            hint = f"write 'people: {{{name}: {{email: …}}}}', or the id of the user who is there as 'user:'"
+        else:
+            message = f"CloudFormation makes no users of Identity Center in {home(configuration)}, and {quoted(name)} "
+            message += "is nobody's id there"
+            hint = f"make the user in the console, and write the id: 'people: {{{name}: {{user: …}}}}'"
+        yield Diagnostic("no-directory-user", message, at.span, hint, (f"find it: {find}",))
 
 
 def _quota_errors(configuration: Configuration) -> Iterator[Diagnostic]:
@@ -270,7 +294,8 @@ def identity_center(
         tuple(_stacks(prefix, region)),
         tuple(sorted({"managed-by": "dutybound", "organization": prefix, "owner": str(organization.owner)}.items())),
         tuple(_users(configuration, prefix)) if made else (),
-        tuple(_groups(configuration, prefix, made)),
+        tuple(_groups(configuration, prefix)),
+        tuple(sorted(_memberships(configuration, prefix), key=lambda m: (m.group, m.user))) if made else (),
         tuple(sorted(sets, key=lambda s: s.name)),
         tuple(sorted(assignments, key=lambda a: (a.group, a.account))),
         tuple(sorted((str(key), str(path)) for key, path in center.attributes.items())),
@@ -322,15 +347,22 @@ def iso_8601(seconds: int) -> str:
 def _users(configuration: Configuration, prefix: str) -> Iterator[DirectoryUser]:
     for name in sorted({str(m.name) for t in configuration.teams.values() for m in t.members}):
         person = configuration.people[Text(name)]
-        stack = f"{prefix}-identity-center-people"
-        yield DirectoryUser(logical_id("DirectoryUser", name), stack, name, str(person.name or name), str(person.email))
+        made, stack = logical_id("DirectoryUser", name), f"{prefix}-identity-center-people"
+        id_ = str(person.user) if person.user is not None else None
+        yield DirectoryUser(made, stack, name, str(person.name or name), str(person.email or ""), id_)
 
 
-def _groups(configuration: Configuration, prefix: str, made: bool) -> Iterator[DirectoryGroup]:
+def _groups(configuration: Configuration, prefix: str) -> Iterator[DirectoryGroup]:
     for name, team in sorted(configuration.teams.items()):
+        id_ = str(team.group) if team.group is not None else None
         for group in group_names(name, team):
-            day = group.removeprefix(str(name)).removeprefix(".until-")
-            members = tuple(sorted(str(m.name) for m in team.members if str(m.until or "") == day)) if made else ()
-            identifier = logical_id("DirectoryGroup", group)
-            id_ = str(team.group) if team.group is not None else None
-            yield DirectoryGroup(identifier, f"{prefix}-identity-center", group, str(team.purpose), id_, members)
+            made = logical_id("DirectoryGroup", group)
+            yield DirectoryGroup(made, f"{prefix}-identity-center", group, str(team.purpose), id_)
+
+
+def _memberships(configuration: Configuration, prefix: str) -> Iterator[Membership]:
+    for name, team in configuration.teams.items():
+        for group in group_names(name, team):
+            for user in members_of(group, name, team):
+                made = logical_id("Membership", f"{group} {user}")
+                yield Membership(made, f"{prefix}-identity-center-people", group, user)

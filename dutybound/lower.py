@@ -329,13 +329,12 @@ class _Lowering:
         self._check_mfa(who, access, hint)
         denies = [*self._never(team), *self._denied_anyway(uses, access)]
         for group in identity_center.group_names(name, team):
-            day = group.removeprefix(str(name)).removeprefix(".until-")
-            members = [m for m in team.members if str(m.until or "") == day]
-            for member in members if day else ():
-                self._check_end(f"the membership of {quoted(member.name)} in team {quoted(name)}", Text(day))
+            day = identity_center.day_of(group, name)
             ending = _ending(access, day) if day else access
-            held = tuple(sorted(str(m.name) for m in members))
-            yield self._set_role(name, team, group, ending, denies, held, policies)
+            yield self._set_role(name, team, group, ending, denies, policies)
+        for member in team.members:
+            if member.until is not None:
+                self._check_end(f"the membership of {quoted(member.name)} in team {quoted(name)}", member.until)
 
     def _set_role(
         self,
@@ -344,7 +343,6 @@ class _Lowering:
         group: str,
         access: Access,
         denies: list[Statement],
-        members: tuple[str, ...],
         policies: list[ManagedPolicy],
     ) -> Role:
         who = f"team {quoted(name)}"
@@ -367,7 +365,7 @@ class _Lowering:
             span=name.span,
             attached=access.attached,
             permissions_boundary=TEAM_BOUNDARY,
-            members=members,
+            members=identity_center.members_of(group, name, team),
             permission_set=identity_center.set_name(group, str(self.destination.name)),
         )
 

@@ -9,7 +9,15 @@ from aws_cdk import aws_identitystore as identitystore
 from aws_cdk import aws_sso as sso
 from constructs import Construct
 
-from dutybound.baseline import Assignment, DirectoryGroup, DirectoryUser, IdentityCenter, PermissionSet, Stack
+from dutybound.baseline import (
+    Assignment,
+    DirectoryGroup,
+    DirectoryUser,
+    IdentityCenter,
+    Membership,
+    PermissionSet,
+    Stack,
+)
 from dutybound.managed import arn
 from dutybound.policy import PARTITION
 
@@ -28,9 +36,8 @@ class IdentityCenterStacks(Construct):
         self.groups = {group.name: self._group(group) for group in center.groups}
         self.sets = {wanted.name: self._permission_set(wanted) for wanted in center.permission_sets}
         users = {user.name: self._user(user) for user in center.users}
-        for group in center.groups:
-            for member in group.members:
-                self._membership(group, member, users[member])
+        for membership in center.memberships:
+            self._membership(membership, users[membership.user])
         for assignment in center.assignments:
             self._assignment(assignment)
         if center.attributes:
@@ -65,9 +72,12 @@ class IdentityCenterStacks(Construct):
         )
         return made.attr_group_id
 
-    def _user(self, user: DirectoryUser) -> identitystore.CfnUser:
+    def _user(self, user: DirectoryUser) -> str:
+        """The id of a user who is there, or who is made."""
+        if user.id is not None:
+            return user.id
         given, _, family = user.shown.rpartition(" ")
-        return identitystore.CfnUser(
+        made = identitystore.CfnUser(
             self.stacks[user.stack],
             user.logical_id,
             identity_store_id=self.center.store,
@@ -76,14 +86,15 @@ class IdentityCenterStacks(Construct):
             name=identitystore.CfnUser.NameProperty(given_name=given or family, family_name=family),
             emails=[identitystore.CfnUser.EmailsItemsProperty(value=user.email, type="work", primary=True)],
         )
+        return made.attr_user_id
 
-    def _membership(self, group: DirectoryGroup, member: str, user: identitystore.CfnUser) -> None:
+    def _membership(self, membership: Membership, user: str) -> None:
         identitystore.CfnGroupMembership(
-            cdk.Stack.of(user),
-            f"In{group.logical_id}{user.logical_id}",
+            self.stacks[membership.stack],
+            membership.logical_id,
             identity_store_id=self.center.store,
-            group_id=self.groups[group.name],
-            member_id=identitystore.CfnGroupMembership.MemberIdProperty(user_id=user.attr_user_id),
+            group_id=self.groups[membership.group],
+            member_id=identitystore.CfnGroupMembership.MemberIdProperty(user_id=user),
         )
 
     def _permission_set(self, wanted: PermissionSet) -> sso.CfnPermissionSet:
