@@ -91,11 +91,14 @@ def day_of(group: str, name: str) -> str:
 
 
 def set_name(group: str, destination: str) -> str:
-    """The name of the permission set of a group in a destination: both words, cut to a digest where they are long."""
-    whole = f"{group}-{destination}"
+    """The name of the permission set of a group in a destination: both words, cut to a digest where they are long.
+
+    No name holds a dot, so that two pairs never give one name.
+    """
+    whole = f"{group}.{destination}"
     if len(whole) <= _NAME:
         return whole
-    return f"{whole[: _NAME - 7]}-{hashlib.sha256(f'{group}:{destination}'.encode()).hexdigest()[:6]}"
+    return f"{whole[: _NAME - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def path_of_sets(configuration: Configuration) -> str:
@@ -182,6 +185,11 @@ def check(configuration: Configuration) -> Iterator[Diagnostic]:
         if team.group is not None and not lookup:
             message = f"team {quoted(name)}: 'group' is for 'identity_center: {{groups: lookup}}'"
             yield Diagnostic("contradiction", message, team.group.span, "remove it: the group is made")
+    made = people_here(configuration) and not lookup
+    for name, person in sorted(configuration.people.items()):
+        if person.user is not None and not made:
+            message = f"person {quoted(name)}: 'user' says nothing where no groups of Identity Center are made"
+            yield Diagnostic("contradiction", message, person.user.span, "remove it")
     if not people_here(configuration) or center is None:
         return
     for name, team in sorted(configuration.teams.items()):
