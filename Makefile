@@ -54,10 +54,10 @@ format: ## format the Python code and correct what ruff can correct
 	$(SETUP) -- ruff format
 
 diff: ## compare the configuration with what is deployed (needs AWS credentials)
-	$(SETUP) cdk -- python -m tools.cdk diff $(CONTEXT) $(ARGS)
+	$(SETUP) cdk -- python -m tools.cdk diff '**' $(CONTEXT) $(ARGS)
 
 deploy: ## deploy every stack (needs AWS credentials)
-	$(SETUP) cdk -- python -m tools.cdk deploy --all $(CONTEXT) $(ARGS)
+	$(SETUP) cdk -- python -m tools.cdk deploy '**' $(CONTEXT) $(ARGS)
 
 pins: ## resolve the pins anew: requirements*.txt and package-lock.json
 	$(SETUP) node -- python -m tools.pins

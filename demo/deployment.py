@@ -71,9 +71,9 @@ def deploy(emulator: Emulator, config: Path, environment: str | None = None) -> 
     bucket = cdk(emulator, config, "bootstrap", "--template", template, home, environment=environment)
     if not bucket.ok:
         return bucket
-    return cdk(emulator, config, "deploy", "--all", "--require-approval", "never", environment=environment)
+    return cdk(emulator, config, "deploy", "**", "--require-approval", "never", environment=environment)
 
 
 def destroy(emulator: Emulator, config: Path, stacks: Iterable[str] = ()) -> Deployment:
     """Destroy these stacks, or all of them."""
-    return cdk(emulator, config, "destroy", *(tuple(stacks) or ("--all",)), "--force")
+    return cdk(emulator, config, "destroy", *(tuple(stacks) or ("**",)), "--force")

@@ -131,7 +131,9 @@ def _bare_environment(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(account: str = "123456789012", region: str = "eu-west-1") -> Iterator[Emulator]:
+def running(
+    account: str = "123456789012", region: str = "eu-west-1", program: str = "demo.emulator"
+) -> Iterator[Emulator]:
     """An emulator for as long as the block runs, its data gone afterwards, however the block ends.
 
     It knows the AWS managed policies that Dutybound carries, beside those that ministack brings. Raises DemoError if
@@ -152,7 +154,7 @@ def running(account: str = "123456789012", region: str = "eu-west-1") -> Iterato
         published = directory / "managed-policies.json"
         policies = [managed.managed_policy(name) for name in managed.names()]
         published.write_text(json.dumps({policy.arn(): policy.document for policy in policies}))
-        with _serving(emulator, port, published):
+        with _serving(emulator, port, published, program):
             yield emulator
 
 
@@ -205,7 +207,7 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _serving(emulator: Emulator, port: int, managed_policies: Path) -> Iterator[None]:
+def _serving(emulator: Emulator, port: int, managed_policies: Path, program: str) -> Iterator[None]:
     """The child process from start to end. Its group is killed, since it keeps nothing that is worth a farewell."""
     folder = emulator.log.parent
     environment = {
@@ -229,7 +231,7 @@ def _serving(emulator: Emulator, port: int, managed_policies: Path) -> Iterator[
     }
     with emulator.log.open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "demo.emulator"],
+            [sys.executable, "-m", program],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,

@@ -15,9 +15,11 @@ from functools import cache
 
 from dutybound import catalog
 from dutybound.accounts import places
+from dutybound.arns import Where
 from dutybound.baseline import Baseline
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers, teams
 from dutybound.catalog import Action
+from dutybound.classes import variables_in
 from dutybound.config import AccessRequest, AccessTest, Configuration, DutyUse
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.evaluate import Decision, Judge, Request, in_account
@@ -28,7 +30,7 @@ from dutybound.managed import managed_policy
 from dutybound.policy import Policy, Statement, glob
 from dutybound.read import Reading
 from dutybound.when import condition_key_type, near_keys
-from dutybound.witness import Known, OwnSide, Side, Where, Witness, possible, variables_in, witness
+from dutybound.witness import Known, OwnSide, Side, Witness, naming, possible, witness
 
 
 def results(
@@ -269,7 +271,7 @@ class _Run:
     def _possible(self, who: _Who, known: Known) -> frozenset[Action]:
         key = (id(who.side), who.session, tuple(sorted((k, v) for k, v in known.items() if v is not None)))
         if key not in self.within:
-            self.within[key] = possible(who.caller.policies, known, self._where(who))
+            self.within[key] = possible(who.caller.policies, known)
         return self.within[key]
 
     def _can_only(self, test: AccessTest, who: Iterable[_Who]) -> Diagnostic | None:
@@ -366,7 +368,7 @@ def _names(statement: Statement) -> bool:
 
 def _through(side: Side, action: Action) -> bool:
     """Whether something is allowed by whether a service calls on for somebody."""
-    allows = (s for s in side.naming(str(action)) if s.effect == "Allow")
+    allows = (s for s in naming(side, action) if s.effect == "Allow")
     return any(c.key.lower() == _VIA.lower() for s in allows for c in s.conditions)
 
 
@@ -423,7 +425,7 @@ def _change(because: Iterable[Statement], otherwise: str) -> str:
 
 def _near(side: Side, action: Action) -> str:
     """What allows the action, though not this request."""
-    allows = [s for s in side.naming(str(action)) if s.effect == "Allow"]
+    allows = [s for s in naming(side, action) if s.effect == "Allow"]
     if not allows:
         return ""
     where = ", ".join(sorted({r for s in allows for r in s.resources})[:3])

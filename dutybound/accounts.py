@@ -89,10 +89,15 @@ def check(configuration: Configuration) -> Iterator[Diagnostic]:
     yield from _organization_errors(configuration)
     ids: dict[str, Text] = {}
     for name, account in sorted(configuration.accounts.items()):
-        first = ids.setdefault(str(account.id), name)
-        if first is not name:
-            message = f"account {quoted(name)} has the id of {quoted(first)}"
-            yield Diagnostic("duplicate-account", message, account.id.span, "each account stands here once")
+        for kind, own in (("id", account.id), ("email", account.email)):
+            first = name if own is None else ids.setdefault(own.casefold(), name)
+            if own is not None and first is not name:
+                message = f"account {quoted(name)} has the {kind} of {quoted(first)}"
+                yield Diagnostic("duplicate-account", message, own.span, "each account stands here once")
+        if account.id is None:
+            message = f"account {quoted(name)} has no id, and what is in it needs one"
+            hint = "'dutybound bootstrap apply' makes the account, and prints its id"
+            yield Diagnostic("no-account-id", message, name.span, hint)
         if any(name == other.environment for other in configuration.accounts.values()):
             message = f"{quoted(name)} is an account and an environment, and 'in' could mean either"
             yield Diagnostic("duplicate-name", message, name.span, "rename the account")
@@ -112,6 +117,14 @@ def _organization_errors(configuration: Configuration) -> Iterator[Diagnostic]:
             hint = did_you_mean(name, accounts) or (f"accounts: {', '.join(sorted(accounts))}" if accounts else "")
             message = f"organization.{key} is an account that does not exist: {quoted(name)}"
             yield Diagnostic("unknown-account", message, name.span, hint or "list it under 'accounts'")
+    for service, name in sorted(wanted.delegated.items()):
+        if name not in accounts:
+            message = f"{quoted(service)} is delegated to an account that does not exist: {quoted(name)}"
+            hint = did_you_mean(name, accounts) or "list it under 'accounts'"
+            yield Diagnostic("unknown-account", message, name.span, hint)
+        elif name == wanted.management:
+            message = f"{quoted(service)} is delegated to the account that manages the organization"
+            yield Diagnostic("contradiction", message, name.span, "it administers every service: name another account")
     if wanted.people_in == "iam":
         if len(accounts) > 1 and wanted.hub is None:
             message = "several accounts have no place for their people"

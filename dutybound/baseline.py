@@ -11,10 +11,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from dutybound.diagnostic import Span
 from dutybound.policy import Origin, Policy
 
+Kind = Literal["SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"]
+"""What a policy of AWS Organizations limits: the principals of accounts, or access to what they hold."""
 StackName = str
 """The name of the stack that holds a resource: a `Stack.name` of the same account."""
 
@@ -288,6 +291,19 @@ class StackSet:
     retained: bool
     at_once: int
     failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationPolicy:
+    """A policy of AWS Organizations. `targets` are the ids of what it is attached to: units, accounts or the root."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    kind: Kind
+    description: str
+    policy: Policy
+    targets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

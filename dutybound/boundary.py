@@ -180,7 +180,7 @@ _MEMBER_ROLES = ("AWSControlTower*", "OrganizationAcc*")
 def _no_tampering(stacks: Sequence[str]) -> Iterator[Statement]:
     """The baseline's stacks, and its alarm with what feeds it. Stars for partition and account leave room."""
     looking = ("cloudformation:Describe*", "cloudformation:Get*", "cloudformation:List*")
-    ours = tuple(f"arn:*:cloudformation:*:*:stack/{name}/*" for name in _covering(stacks))
+    ours = tuple(f"arn:*:cloudformation:*:*:stack/{name}/*" for name in covering(stacks))
     yield Statement("GuardStacks", "Deny", not_actions=looking, resources=ours)
     alarm = ("arn:*:events:*:*:rule/break-glass-*", "arn:*:sns:*:*:break-glass-alarm*")
     quiet = ("events:Describe*", "events:List*", "sns:Get*", "sns:List*")
@@ -188,10 +188,10 @@ def _no_tampering(stacks: Sequence[str]) -> Iterator[Statement]:
     # A bus may be given a key, which then encrypts its rules: whoever turns the key off turns them off (EventBridge
     # User Guide, "Encrypting EventBridge event buses with AWS KMS keys").
     feeding = ("arn:*:cloudtrail:*:*:trail/*", "arn:*:events:*:*:event-bus/default")
-    yield Statement("GuardEvents", "Deny", (*_TRAIL, "events:UpdateEventBus"), feeding)
+    yield Statement("GuardEvents", "Deny", (*TRAIL, "events:UpdateEventBus"), feeding)
 
 
-def _covering(names: Sequence[str]) -> list[str]:
+def covering(names: Sequence[str]) -> list[str]:
     """The names, those that begin like another one (`acme-break-glass-alarm`) covered by a star behind that one."""
     shortest = [n for n in sorted(set(names)) if not any(n != o and n.startswith(f"{o}-") for o in names)]
     return [f"{n}*" if any(o.startswith(f"{n}-") for o in names) else n for n in shortest]
@@ -233,7 +233,7 @@ _KEEP_PROFILES = (
     "iam:DeleteInstanceProfile",
     "iam:RemoveRoleFromInstanceProfile",
 )
-_TRAIL = ("cloudtrail:DeleteTrail", "cloudtrail:PutEventSelectors", "cloudtrail:StopLogging", "cloudtrail:UpdateTrail")
+TRAIL = ("cloudtrail:DeleteTrail", "cloudtrail:PutEventSelectors", "cloudtrail:StopLogging", "cloudtrail:UpdateTrail")
 _HARMLESS = frozenset({"mfa", "server-certificate"})
 """Resource types of IAM that give nobody access: a device belongs to nobody until a user enables it."""
 _APART = frozenset({"iam:CreateServiceLinkedRole", "iam:DeleteServiceLinkedRole", "iam:PassRole"})

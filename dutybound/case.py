@@ -7,11 +7,12 @@ policy, and the lines behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dutybound import catalog
+from dutybound.arns import Where
 from dutybound.baseline import Account, Baseline, Group, Role, User
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers, is_team, name_in_arn
 from dutybound.catalog import Action
@@ -20,9 +21,9 @@ from dutybound.evaluate import Judge, Policies, in_account
 from dutybound.hub import TEAM_PATH
 from dutybound.lower import PEOPLE_BOUNDARY
 from dutybound.managed import managed_policy
-from dutybound.nearest import allows, is_duty, speaks_of
+from dutybound.nearest import is_duty, speaks_of
 from dutybound.policy import Policy, Principal, Statement
-from dutybound.witness import Known, OwnSide, Side, Where, witness
+from dutybound.witness import Known, OwnSide, Side, witness
 
 Given = tuple[tuple[str, tuple[str, ...]], ...]
 """Condition keys of a request, each with its values."""
@@ -127,6 +128,7 @@ class Ground:
         self._policies = {p.name: in_account(p.policy, self.id, self.partition) for p in self.account.policies}
         self._held: dict[tuple[str, str], tuple[tuple[str, Policy], ...]] = {}
         self._personal: dict[tuple[str, str], tuple[Statement, ...]] = {}
+        self._about: dict[tuple[int, Action], tuple[Policy, Policy]] = {}
 
     def policies(self, holder: Holder) -> tuple[tuple[str, Policy], ...]:
         """The policies of a group or role with their names; those of AWS say which duty attaches them."""
@@ -149,6 +151,13 @@ class Ground:
             every = (s for _, policy in self.policies(holder) for s in policy.statements)
             self._personal[held] = tuple(s for s in every if _asks_who(s))
         return self._personal[held]
+
+    def about(self, policy: Policy, action: Action) -> Policy:
+        """What a policy says of an action. Most of who holds it have it in common, so it is kept."""
+        key = (id(policy), action)
+        if key not in self._about:
+            self._about[key] = (policy, _kept(policy, lambda s: speaks_of(s, action)))  # both, so that the id stays
+        return self._about[key][1]
 
     def policy(self, name: str) -> Policy:
         """A customer managed policy by name, with the account filled in."""
@@ -323,11 +332,6 @@ class Case:
         mine = any(resource or _asks_who_in_conditions(s) for s in personal)
         return (held, self.boundary, self.name if mine else "")
 
-    @property
-    def statements(self) -> Iterator[Statement]:
-        """The statements of its own policies; two teams may hold equal ones."""
-        return (s for p, *_ in self.policies for s in p.statements)
-
     def ways(self, statement: Statement) -> tuple[Way, ...]:
         """How one of its statements reaches it; none for what a resource's policy says.
 
@@ -349,6 +353,10 @@ class Case:
             self._sides[resource] = self._side(lambda _: True, resource)
         return self._sides[resource]
 
+    def about(self, action: Action, resource: str = "") -> Side:
+        """What of it speaks of one action."""
+        return self._side(lambda _: True, resource, action)
+
     def bare(self, resource: str = "") -> Side:
         """The same without denies."""
         return self._side(lambda s: s.effect == "Allow", resource)
@@ -358,32 +366,43 @@ class Case:
         identity = (Policy((EVERYTHING,)), *(_kept(p, lambda s: s.effect == "Deny") for p, *_ in self.policies))
         return OwnSide(Policies(identity=identity, boundary=self.limit))
 
-    def only(self, statement: Statement, resource: str = "") -> Side:
-        """The same with one of the statements that allow, and all denies."""
-        return self._side(lambda s: s.effect == "Deny" or s is statement or self._limits(s), resource)
+    def only(self, statement: Statement, action: Action, resource: str = "") -> Side:
+        """What is said of an action by one of the statements that allow, and all denies."""
+        return self._side(lambda s: s.effect == "Deny" or s is statement or self._limits(s), resource, action)
 
     def _limits(self, statement: Statement) -> bool:
         return self.limit is not None and any(s is statement for s in self.limit.statements)
 
-    def _side(self, keep: Callable[[Statement], bool], resource: str) -> Side:
-        identity = tuple(_kept(p, keep) for p, *_ in self.policies)
-        limit = _kept(self.limit, keep) if self.limit is not None else None
+    def _side(self, keep: Callable[[Statement], bool], resource: str, action: Action | None = None) -> Side:
+        """The statements that are kept; with an action, of those that speak of it."""
+        held = [p for p, *_ in self.policies]
+        limit = self.limit
+        if action is not None:
+            held = [self.ground.about(p, action) for p in held]
+            limit = limit and self.ground.about(limit, action)
+        identity = tuple(_kept(p, keep) for p in held)
+        limit = limit and _kept(limit, keep)
         if not resource or self.ground.is_foreign(resource):
             return OwnSide(Policies(identity=identity, boundary=limit))
         return Judge(Policies(identity=identity, boundary=limit, resource=self.ground.of_resource(resource)))
 
     def granting(self, action: Action, known: Known, resource: str = "") -> tuple[Way, ...]:
-        """The ways by which it can do an action: each statement that allows it by itself, in spite of all denies."""
+        """The ways by which it can do what it can: each statement that allows it by itself, in spite of all denies.
+
+        Where none does, it takes several: for a request that names several resources.
+        """
         found: list[Way] = []
-        for statement in self.allowing(action):
-            hit = witness(self.only(statement, resource), action, known, self.ground.where(self), resource)
+        allowing = self.allowing(action)
+        for statement in allowing:
+            hit = witness(self.only(statement, action, resource), action, known, self.ground.where(self), resource)
             if hit is not None and hit.outcome == "allowed":
                 found += self.ways(statement)
-        return tuple(found)
+        return tuple(found) or tuple(way for statement in allowing for way in self.ways(statement))
 
     def allowing(self, action: Action) -> list[Statement]:
         """Its own statements that allow an action on anything at all, each once."""
-        return list({id(s): s for s in self.statements if allows(s, action)}.values())
+        speaking = (s for p, *_ in self.policies for s in self.ground.about(p, action).statements)
+        return list({id(s): s for s in speaking if s.effect == "Allow"}.values())
 
     def known(self, question: Question) -> dict[str, str | tuple[str, ...] | None]:
         """What is known of a request of it, before anything is supposed."""

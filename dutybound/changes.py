@@ -436,6 +436,10 @@ class _Pair:
         atoms: dict[_Atom, Difference],
         found: Mapping[tuple[Kind, str], dict[_Atom, Difference]],
     ) -> Iterator[AccessChange]:
+        role = self.holdings[gained].roles.get(name)
+        if role is not None and role.members:
+            yield from (replace(e, people=role.members) for e in self._entries(gained, "team", name, atoms))
+            return
         members = [person for person, teams in self.groups[gained].items() if name in teams]
         theirs = [(person, found.get(("person", person), {})) for person in sorted(members)]
         for entry in self._entries(gained, "team", name, atoms):
@@ -515,26 +519,28 @@ class _Pair:
         key = (new, kind == "team")
         if key not in self._everybody:
             baseline, account = (self.new, self.after) if new else (self.old, self.before)
-            everybody = teams(baseline, account) if kind == "team" else callers(baseline, account)
+            # A team is its group where its people are, and a role of its own elsewhere.
+            everybody = (*callers(baseline, account), *(teams(baseline, account) if kind == "team" else ()))
             self._everybody[key] = {(caller.kind, caller.name): caller.policies for caller in everybody}
         return Judge(self._everybody[key].get((kind, name), Policies()))
 
     def _opening(self, gained: bool, kind: Kind, name: str) -> frozenset[str]:
         """The actions of a principal's that are part of a way to become an administrator, on the side that allows."""
         openings, holding = self.openings[gained], self.holdings[gained]
-        if kind == "team":
-            return openings.of_groups((name,))
         if kind != "person" and name in holding.roles:
             return openings.of_role(name)
+        if kind == "team":
+            return openings.of_groups((name,))
         return openings.of_groups(holding.groups_of.get(name, ()))
 
     def _attached(self, gained: bool, kind: Kind, name: str) -> tuple[Origin, ...]:
         """What attaches the policies of AWS that a principal holds, whose statements know no line."""
         holding = self.holdings[gained]
-        names = (name,) if kind == "team" else holding.groups_of.get(name, ())
-        holders: list[Group | Role] = [holding.groups[n] for n in names]
-        if kind in ("role", "break-glass") and name in holding.roles:
-            holders = [holding.roles[name]]
+        if kind != "person" and name in holding.roles:
+            holders: list[Group | Role] = [holding.roles[name]]
+        else:
+            names = (name,) if kind == "team" else holding.groups_of.get(name, ())
+            holders = [holding.groups[n] for n in names]
         ours = (Origin("break_glass", h.span) for h in holders if h.managed and not h.attached)
         return tuple(dict.fromkeys((*(origin for h in holders for _, origin in h.attached), *ours)))
 

@@ -383,6 +383,16 @@ def variables_in(text: str) -> Iterator[str]:
                 yield found.partition(",")[0].strip().lower()
 
 
+def with_known(text: str, known: Keys) -> str:
+    """A text with the variables filled in that are known."""
+
+    def value(found: re.Match[str]) -> str:
+        held = known.get(found[1].partition(",")[0].strip().lower(), ())
+        return held[0] if len(held) == 1 else found[0]
+
+    return _VARIABLE.sub(value, text)
+
+
 def values_inside(template: str, others: Iterable[str]) -> dict[str, list[str]]:
     """For each variable of a text, values with which the text meets others with wildcards, one for each class of them.
 
@@ -418,6 +428,8 @@ class Contexts:
         self._on: dict[str, list[tuple[Condition, bool]]] = {}
         self._named: dict[str, set[str]] = {}
         """For each key the free keys that stand as variables in what it is compared with."""
+        self._beside: list[tuple[str, Values]] = []
+        """Texts with free variables, each with the known values that are compared with it."""
         for number, block in enumerate(blocks):
             for condition in block.conditions:
                 key = condition.key.lower()
@@ -428,6 +440,8 @@ class Contexts:
                     self._spelt.setdefault(key, condition.key)
                     self._on.setdefault(key, []).append((condition, block.variables))
                     self._named.setdefault(key, set()).update(inside - settled - {key})
+                if key in known and inside - settled:
+                    self._beside += [(v, known[key]) for v in condition.values if any(variables_in(v))]
                 for name in inside - settled:
                     self._spelt.setdefault(name, name)
                     self._named.setdefault(name, set())
@@ -442,27 +456,20 @@ class Contexts:
 
     def _look_inside(self) -> None:
         """Find `_inside`. A variable that is compared itself too, or stands in resources, is not told for certain."""
+        meetings = [(text, set(values)) for text, values in self._beside]
         for on in self._on.values():
             said = {value for c, _ in on if _family(c.operator) for value in c.values}
-            for text in sorted({v for c, variables in on if variables for v in c.values if any(variables_in(v))}):
-                filled = self._with_known(text)
-                for name, values in values_inside(filled, said - {text}).items():
-                    if name in self._spelt:
-                        self._inside.setdefault(name, []).extend(values)
+            own = sorted({v for c, variables in on if variables for v in c.values if any(variables_in(v))})
+            meetings += [(text, said - {text}) for text in own]
+        for text, others in meetings:
+            for name, values in values_inside(with_known(text, self.known), others).items():
+                if name in self._spelt:
+                    self._inside.setdefault(name, []).extend(values)
         for name in self._inside.keys() | self.kept.keys():
             tried = {*self._inside.get(name, ()), *self.kept.get(name, ())}
             compared = any(_family(c.operator) for c, _ in self._on.get(name, ()))
             if name in self._spelt and len(tried) > 1 and (compared or (name in self._inside and name in self.kept)):
                 self.murky.append(self._spelt[name])
-
-    def _with_known(self, text: str) -> str:
-        """A text with the variables filled in that are known."""
-
-        def value(found: re.Match[str]) -> str:
-            held = self.known.get(found[1].partition(",")[0].strip().lower(), ())
-            return held[0] if len(held) == 1 else found[0]
-
-        return _VARIABLE.sub(value, text)
 
     def _kind(self, key: str) -> str | None:
         return condition_key_type(self._spelt[key])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from dutybound.case import Question
     from dutybound.changes import Broken, FailOn, Review
     from dutybound.compliance import Benchmark
+    from dutybound.config import Configuration
     from dutybound.diagnostic import Diagnostic
+    from dutybound.operate.aws import Aws
+    from dutybound.operate.found import Found
+    from dutybound.operate.plan import Plan
     from dutybound.report.diff import Sides
     from dutybound.report.facts import Facts
     from dutybound.report.history import History
@@ -384,6 +389,118 @@ def _ask(what: str, usual: str, read: Callable[[str], Any]) -> Any:
             raise click.UsageError(str(error)) from None
 
     return click.prompt(what, default=usual or None, value_proc=value)
+
+
+@cli.group()
+def bootstrap() -> None:
+    """Set up what must be there before the first deployment: organization, units, accounts and what AWS trusts.
+
+    It works with the credentials of the account that manages the organization, as boto3 finds them, and needs the extra
+    'operate' (pip install 'dutybound[operate]').
+    """
+
+
+_LOGGED = "bootstrap.log.jsonl"
+
+
+@bootstrap.command("plan")
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--permissions", is_flag=True, help="Print the IAM policy that the caller needs; calls nothing.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Write each call to this file.")
+def bootstrap_plan(path: Path, permissions: bool, form: str, log: Path | None) -> None:
+    """Show what is there, what should be, and the calls between; changes nothing.
+
+    PATH is the configuration. Exits with 0 if there is nothing to do, with 1 if there is, or if it cannot be said.
+    """
+    from dutybound.operate import bootstrap
+    from dutybound.operate.permissions import permissions as needed
+
+    configuration = _to_bootstrap(path)
+    if permissions:
+        click.echo(json.dumps(needed(configuration).document(), indent=2))
+        return
+    with _operating(configuration, log) as aws:
+        found, planned = _planned(aws, configuration)
+    click.echo(bootstrap.plan_json(planned, found) if form == "json" else bootstrap.plan_text(planned, found))
+    if planned.steps:
+        raise SystemExit(FINDINGS)
+
+
+@bootstrap.command("apply")
+@click.argument("path", default="config", type=click.Path(path_type=Path, readable=False))
+@click.option("--yes", is_flag=True, help="Do not ask: for CI.")
+@click.option("--write", is_flag=True, help="Write the ids of organization and units into the configuration's folder.")
+@click.option(
+    "--log", type=click.Path(path_type=Path, dir_okay=False), default=_LOGGED, show_default=True, help="Of each call."
+)
+def bootstrap_apply(path: Path, yes: bool, write: bool, log: Path) -> None:
+    """Do what the plan shows, then print the ids that the configuration needs.
+
+    It deletes nothing. Stopped at any point, it goes on when it is run again. Exits with 0 if all is done, 1 if not.
+    """
+    from dutybound.operate import bootstrap
+    from dutybound.operate.act import act
+
+    configuration = _to_bootstrap(path)
+    if not yes and not _on_a_terminal():
+        raise click.UsageError("nobody is here to be asked: give --yes")
+    with _operating(configuration, log) as aws:
+        found, planned = _planned(aws, configuration)
+        click.echo(bootstrap.plan_text(planned, found))
+        if planned.steps:
+            if not yes and not click.confirm("\nMake these calls?"):
+                click.echo("nothing was changed", err=True)
+                raise SystemExit(FINDINGS)
+            found, planned = act(aws, configuration, found, planned, click.echo)
+            click.echo(f"\n{bootstrap.plan_text(planned, found)}")
+    for line in bootstrap.closing(path, configuration, found, write):
+        click.echo(line)
+
+
+def _to_bootstrap(path: Path) -> Configuration:
+    from dutybound import diagnostic
+    from dutybound.operate import bootstrap
+
+    checked = bootstrap.read(path)
+    if checked.failed or checked.value is None:
+        click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
+        raise SystemExit(FINDINGS)
+    return checked.value
+
+
+def _planned(aws: Aws, configuration: Configuration) -> tuple[Found, Plan]:
+    from dutybound.operate.look import look
+    from dutybound.operate.plan import plan
+
+    found = look(aws, configuration)
+    return found, plan(configuration, found)
+
+
+@contextlib.contextmanager
+def _operating(configuration: Configuration, log: Path | None) -> Iterator[Aws]:
+    """AWS, for as long as it takes. What goes wrong ends the command in one line."""
+    from dutybound.operate.aws import Aws, Failed, as_line
+    from dutybound.operate.plan import Contradiction
+
+    try:
+        with log.open("a", encoding="utf-8") if log is not None else contextlib.nullcontext() as file:
+
+            def write(call: Mapping[str, object]) -> None:
+                if file is not None:
+                    file.write(as_line(call, datetime.now(UTC).isoformat(timespec="milliseconds")))
+                    file.flush()
+
+            yield Aws(str(configuration.organization.home_region), write)
+    except (Failed, Contradiction) as failed:
+        raise click.ClickException(str(failed)) from None
+    except OSError as error:
+        if error.filename is None or log is None or Path(error.filename) != log:
+            raise
+        raise click.ClickException(f"the log {log} cannot be written: {(error.strerror or '').lower()}") from None
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nstopped: what was done stays done; run it again, and it goes on from there", err=True)
+        raise SystemExit(INTERRUPTED) from None
 
 
 @cli.command()

@@ -22,6 +22,7 @@ from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from dutybound import catalog
+from dutybound.arns import STRANGER, Forms, Others, Where, forms_of, plain, resources
 from dutybound.baseline import Account, Baseline
 from dutybound.callers import ACCOUNT_ID, Caller, Kind, Session, callers, teams
 from dutybound.catalog import Action, spoken_of
@@ -34,9 +35,7 @@ from dutybound.classes import (
     Tokens,
     TooMany,
     Value,
-    exactly,
     like,
-    like_arn,
     texts,
     values_inside,
     variables_in,
@@ -45,7 +44,7 @@ from dutybound.conditions import Keys, Unknown, fits, prepare, substituted
 from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, Spoken, in_account
 from dutybound.policy import VERSION, Condition, Policy, Principal, Statement, overlap
 from dutybound.principals import caller as caller_of
-from dutybound.witness import Known, Where
+from dutybound.witness import Known
 
 Status = Literal["new", "removed", "changed"]
 
@@ -185,7 +184,7 @@ class _Group:
 
     old: tuple[_Entry, ...]
     new: tuple[_Entry, ...]
-    forms: tuple[tuple[str, str], ...]
+    forms: Forms
     """Types and formats of ARNs; none for actions on `*` alone, or where no statement names a resource."""
     required: tuple[str, ...]
     kind: Literal["", "sts", "kms", "unlisted"]
@@ -345,11 +344,8 @@ class _Pair:
         statements = [self.work.statements[e.number] for e in (*old, *new)]
         if all(s.resources == ("*",) for s in statements) and not kind:
             return _Group(old, new, (), (), kind)
-        types = catalog.service(action.service).types
         required = catalog.action_keys(action).required
-        named = sorted(action.types, key=lambda name: (name not in required, name))
-        forms = tuple((name, types[name].arn) for name in named if name in types)
-        return _Group(old, new, forms, required if len(required) > 1 else (), kind)
+        return _Group(old, new, forms_of(action), required if len(required) > 1 else (), kind)
 
     def _unlisted(self, entries: Iterable[_Entry]) -> Iterator[tuple[str, str]]:
         """Actions that the reference lacks, for what the statements say of them: as written, and one of each class."""
@@ -637,19 +633,13 @@ class _Search:
             }
             - {"*"}
         )
-        apart = not self.pair.sides.own or self.group.kind != ""
+        others: Others = "apart" if not self.pair.sides.own or self.group.kind != "" else "told"
         if self.group.kind == "unlisted":
             patterns = tuple(map(like, said))
-            yield from (("", text) for text in texts(_SOMETHING, patterns, ("*", *map(_plain, said))).values())
-        elif not self.group.forms:
-            yield "", "*"
-        for name, form in self.group.forms:
-            yield from ((name, text) for text in _of_form(form, tuple(said), self.pair.where, apart))
-        if self.group.forms:
-            service = self.action.partition(":")[0]
-            for pattern in said:
-                if not _of_reference(service, pattern):
-                    yield from (("", text) for text in texts(like(pattern), tuple(map(like, said))).values())
+            yield from (("", text) for text in texts(_SOMETHING, patterns, ("*", *map(plain, said))).values())
+            return
+        service = self.action.partition(":")[0]
+        yield from resources(service, self.group.forms, said, self.pair.where, others)
 
     def _place(self, type_: str, text: str, keys: Keys) -> _Place:
         on = 0
@@ -695,140 +685,12 @@ def _doubts(decision: Decision) -> object:
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
-def _plain(pattern: str) -> str:
-    return pattern.replace("*", "x").replace("?", "x")
-
-
-# --- ARNs -----------------------------------------------------------------------------------------------------------
-
-_DIGITS = (Token("0123456789"),) * 12
-_FREE = (Token(but=":"), Token(but=":", many=True))
-_PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
-
-
-@lru_cache(maxsize=16384)
-def _of_form(form: str, said: tuple[str, ...], where: Where, apart: bool) -> tuple[str, ...]:
-    """An ARN of that form for each set of patterns that such ARNs can match; one's own account and Region come first.
-
-    With `apart`, those of other accounts count as others even where no pattern tells them apart.
-    """
-    parts = form.split(":", 5)
-    near = tuple(p for p in said if _meets(form, p))
-    if not near:
-        accounts = (where.account, _STRANGER) if apart and "${" in parts[4] else (where.account,)
-        return tuple(_example(parts, replace(where, account=account)) for account in accounts)
-    patterns = tuple((like_arn(p) if _part_by_part(form, p) else None) or like(p) for p in near)
-    nice = tuple(text for p in near for text in _nice(p, where))
-    found: dict[tuple[object, ...], str] = {}
-    for shape, own in _shapes(parts, near, where, apart):
-        for key, text in texts(shape, patterns, nice).items():
-            found.setdefault((key, apart and own), text)
-    return tuple(found.values())
-
-
-def _example(form: Sequence[str], where: Where) -> str:
-    """An ARN of the form, in one's own account and Region."""
-    own = ("arn", where.partition, "x", where.region, where.account, "x")
-    return ":".join(_BRACED.sub(given, part) for part, given in zip(form, own, strict=False))
-
-
-def _nice(pattern: str, where: Where) -> Iterator[str]:
-    """ARNs as people would write them, for a pattern."""
-    parts = pattern.split(":", 5)
-    if len(parts) == 6:
-        own = ("", "aws", "x", where.region, where.account, "")
-        filled = [given if part == "*" else part for part, given in zip(parts[:5], own, strict=False)]
-        yield ":".join((*(_plain(p) for p in filled), _plain(parts[5])))
-
-
-@lru_cache(maxsize=262144)
-def _meets(form: str, pattern: str) -> bool:
-    """Whether some ARN of the form can match the pattern."""
-    mine = _BRACED.sub("?*", form)
-    if _part_by_part(form, pattern):
-        pairs = zip(reversed(mine.split(":", 5)), reversed(pattern.split(":", 5)), strict=True)
-        return all(a == b or b == "*" or overlap(a, b) for a, b in pairs)
-    return overlap(mine, pattern)
-
-
-def _part_by_part(form: str, pattern: str) -> bool:
-    """Whether no wildcard of the pattern can reach over a colon in ARNs of the form, or need not.
-
-    Names hold no colons, but for those that the form shows and the keys of objects.
-    """
-    parts = pattern.split(":", 5)
-    if len(parts) < 6 or form.count(":") < 5 or form.split(":", 3)[2] in _WITH_COLONS:
-        return False
-    wild = any("*" in part or "?" in part for part in parts[:5])
-    return not wild or parts[5][:1] == "*" or pattern.count(":") == form.count(":")
-
-
-_WITH_COLONS = ("s3", "s3express")
-_BRACED = re.compile(r"\$\{[^}]*\}")
-
-
-def _shapes(parts: Sequence[str], near: Iterable[str], where: Where, apart: bool) -> Iterator[tuple[Tokens, bool]]:
-    """The form as patterns: with one's own account and Region, and with any; and whether the account is one's own."""
-    if len(parts) < 6:
-        yield like(_BRACED.sub("?*", ":".join(parts))), True
-        return
-    name = like(_BRACED.sub("?*", parts[5]))
-    if parts[5] == "${BucketName}":
-        name = (Token(but=":/"), Token(but=":/", many=True))  # S3 User Guide, "General purpose bucket naming rules"
-    elif parts[2] not in _WITH_COLONS:
-        name = tuple(Token(token.only, ":", token.many) if not token.only else token for token in name)
-    written = [p.split(":", 5) for p in near]
-    named = {p for w in written if len(w) > 1 and w[1] != "*" for p in _PARTITIONS if fits(w[1], p)}
-    accounts = {w[4] for w in written if len(w) > 4} - {"", "*"}
-    if parts[2] == "iam":
-        accounts.add("aws")  # of AWS's own policies
-    odd = [like(a) for a in sorted(accounts) if not re.fullmatch(r"[\d?*]+", a)]
-    region, account = exactly(where.region), exactly(where.account)
-    choices = [(region, account)]
-    if any(_tells(w, 3) for w in written):
-        choices.append((_FREE, account))
-    if any(_tells(w, 4) for w in written):
-        choices += [(region, other) for other in (_DIGITS, *odd)]
-        choices += [(_FREE, other) for other in (_DIGITS, *odd) if len(choices) > 2 + len(odd)]
-    elif apart:
-        choices.append((region, _DIGITS))
-    made: dict[Tokens, bool] = {}
-    for partition in dict.fromkeys((where.partition, *sorted(named))):
-        head = (*exactly(f"arn:{partition}:"), *_tokens(parts[2], _FREE), Token(":"))
-        for of_region, of_account in choices:
-            middle = (*_tokens(parts[3], of_region), Token(":"), *_tokens(parts[4], of_account), Token(":"))
-            made.setdefault((*head, *middle, *name), of_account is account or "${" not in parts[4])
-    yield from made.items()
-
-
-def _tells(pattern: Sequence[str], part: int) -> bool:
-    """Whether a pattern tells one Region (part 3) or account (part 4) from another."""
-    if len(pattern) == 6:
-        return pattern[part] not in ("*", "")
-    return len(pattern) > part or pattern[-1] != "*"
-
-
-def _tokens(part: str, free: Tokens) -> Tokens:
-    return free if "${" in part or part == "*" else exactly(part)
-
-
-@lru_cache(maxsize=65536)
-def _of_reference(service: str, pattern: str) -> bool:
-    """Whether the reference knows ARNs that a pattern can match, of this service or as another service's."""
-    parts = pattern.split(":", 5)
-    if len(parts) > 2 and parts[2] != service and parts[2] in catalog.services():
-        return True
-    return any(_meets(t.arn, pattern) for t in catalog.service(service).types.values())
-
-
 # --- principals -----------------------------------------------------------------------------------------------------
-
-_STRANGER = "000000000000"
 
 
 def named_principals(policies: Iterable[Policy | None], account: str, partition: str = "aws") -> tuple[str, ...]:
     """Callers that tell resource policies apart: whom they name, somebody of each account, and strangers; sorted."""
-    out = {f"arn:{partition}:iam::{a}:user/somebody" for a in (account, _STRANGER)} | {"*", "stranger.amazonaws.com"}
+    out = {f"arn:{partition}:iam::{a}:user/somebody" for a in (account, STRANGER)} | {"*", "stranger.amazonaws.com"}
     for policy in filter(None, policies):
         for statement in policy.statements:
             for principal in (*statement.principals, *statement.not_principals):

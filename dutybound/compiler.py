@@ -9,19 +9,20 @@ compiled for each of its destinations: the accounts that hold the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from dutybound import access, escalate, guardrails, rules, source
+from dutybound import access, escalate, guardrails, organization, rules, source
 from dutybound.accounts import Destination, destinations
-from dutybound.baseline import Baseline
+from dutybound.baseline import Baseline, OrganizationPolicy
 from dutybound.config import Configuration, environments
 from dutybound.diagnostic import Checked, Diagnostic, Span, did_you_mean, in_order, quoted
 from dutybound.guardrails import Result
 from dutybound.identity_center import identity_center
 from dutybound.lower import lower
+from dutybound.organization import organization_policies
 from dutybound.read import Reading, read
 from dutybound.rollout import Deployment, management, stack_sets
 from dutybound.source import Fields
@@ -65,7 +66,9 @@ def compile_reading(reading: Checked[Reading], today: date | None = None) -> dic
     if reading.failed or reading.value is None:
         return {None: Checked(None, reading.diagnostics)}
     run = _Run(reading.value, today)
-    made = {d.name: run.compiled(reading, d) for d in destinations(reading.value.configuration)}
+    compiled = {d: run.compiled(reading, d) for d in destinations(reading.value.configuration)}
+    _, wrong = _organization_wide(reading.value.configuration, compiled)
+    made = {d.name: _with(one, wrong) for d, one in compiled.items()}
     # A waiver may be for what only one environment has: it is unused if it is in all of them.
     idle = _idle(made.values())
     return {
@@ -93,20 +96,39 @@ def compile_deployment(path: Path, environment: str | None = None, today: date |
     if reading.failed or reading.value is None:
         return Checked(None, reading.diagnostics)
     configuration = reading.value.configuration
-    every = destinations(configuration)
+    every, whole = destinations(configuration), True
     if environment is not None or not configuration.accounts:
         chosen = _chosen(configuration, environment)
         if isinstance(chosen, Diagnostic):
             return Checked(None, in_order((*reading.diagnostics, chosen)))
-        every = (chosen,)
+        whole, every = len(every) == 1, (chosen,)
     run = _Run(reading.value, today)
     made = {d: run.compiled(reading, d) for d in every}
     baselines = tuple((d, checked.value) for d, checked in made.items() if checked.value is not None)
-    whole = len(baselines) == len(destinations(configuration))
+    # What is for the whole organization is known, and deployed, with the whole.
+    policies, wrong = _organization_wide(configuration, made) if whole else ((), ())
     center = identity_center(configuration, baselines) if whole else None
-    deployment = Deployment(baselines, stack_sets(configuration, baselines), management(configuration), center)
-    checked = Checked(deployment, in_order(_told_once(made.values())))
+    managing = management(configuration)
+    deployment = Deployment(baselines, stack_sets(configuration, baselines), managing, policies, center)
+    checked = Checked(deployment, in_order((*_told_once(made.values()), *wrong)))
     return replace(checked, value=None) if checked.failed else checked
+
+
+def _organization_wide(
+    configuration: Configuration, made: Mapping[Destination, Checked[Baseline]]
+) -> tuple[tuple[OrganizationPolicy, ...], tuple[Diagnostic, ...]]:
+    """The policies of the organization, and what is wrong with them; none while a destination has errors."""
+    baselines = tuple((d, one.value) for d, one in made.items() if one.value is not None)
+    if len(baselines) < len(made):
+        return (), ()
+    found: list[Diagnostic] = []
+    policies = organization_policies(configuration, baselines, stack_sets(configuration, baselines), found)
+    return policies, tuple(found)
+
+
+def _with(checked: Checked[Baseline], wrong: tuple[Diagnostic, ...]) -> Checked[Baseline]:
+    """What was compiled, with errors that were found later."""
+    return replace(checked, value=None, diagnostics=(*checked.diagnostics, *wrong)) if wrong else checked
 
 
 def _told_once(made: Iterable[Checked[Baseline]]) -> Iterator[Diagnostic]:
@@ -115,6 +137,11 @@ def _told_once(made: Iterable[Checked[Baseline]]) -> Iterator[Diagnostic]:
     idle = _idle(every)
     told = dict.fromkeys(d for one in every for d in one.diagnostics)
     return (d for d in told if d.name != "unused-waiver" or d in idle)
+
+
+def reading(path: Path) -> Checked[Reading]:
+    """Read a configuration without deciding anything: the stages up to `read`."""
+    return _read(source.load(path))
 
 
 def promises(path: Path, environment: str | None = None, today: date | None = None) -> dict[str | None, list[Result]]:
@@ -146,7 +173,10 @@ def _read(loaded: Checked[Fields]) -> Checked[Reading]:
     if loaded.failed or loaded.value is None:
         return Checked(None, loaded.diagnostics)
     reading = read(loaded.value)
-    return replace(reading, diagnostics=in_order((*loaded.diagnostics, *reading.diagnostics)))
+    found = (*loaded.diagnostics, *reading.diagnostics)
+    if not reading.failed and reading.value is not None:
+        found = (*found, *organization.check(reading.value.configuration))
+    return replace(reading, diagnostics=in_order(found))
 
 
 def _chosen(configuration: Configuration, environment: str | None) -> Destination | Diagnostic:

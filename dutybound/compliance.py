@@ -16,6 +16,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, get_args
 
+from dutybound.arns import Where
 from dutybound.baseline import Account, Baseline, Group, ManagedPolicy, Role
 from dutybound.boundary import BOUNDARY
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers
@@ -24,7 +25,7 @@ from dutybound.evaluate import Judge, Request, in_account
 from dutybound.managed import managed_policy
 from dutybound.mfa import ENROL, MAKE_DEVICE, SEE_RULES, SELF
 from dutybound.policy import Policy, Statement
-from dutybound.witness import OwnSide, Where, possible, witness
+from dutybound.witness import OwnSide, possible, witness
 
 State = Literal["met", "not met", "not ours"]
 Benchmark = Literal["cis-7", "cis-5", "fsbp"]
@@ -165,7 +166,7 @@ def _beyond_enrolment(caller: Caller, session: Session, region: str) -> str:
     oneself = Judge([in_account(Policy((Statement("Own", "Allow", ("*",), forms),)), where.account)])
     # Some services are said not to send aws:ViaAWSService.
     for known in (caller.known(session), {**caller.known(session), "aws:ViaAWSService": None}):
-        for action in sorted(possible(caller.policies, known, where), key=str):
+        for action in sorted(possible(caller.policies, known), key=str):
             left = str(action) in _LEFT[session]
             if left and "user" not in action.types:
                 continue
@@ -269,9 +270,10 @@ def _statement(policy: ManagedPolicy, statement: Statement, does: str) -> str:
 
 def _boundaries(account: Account) -> frozenset[str]:
     """The names of policies that only limit, and grant nothing."""
-    of_users = {user.permissions_boundary for user in account.users if user.permissions_boundary}
+    used = {user.permissions_boundary for user in account.users if user.permissions_boundary}
+    used |= {role.permissions_boundary for role in account.roles if role.permissions_boundary}
     ours = {policy.name for policy in account.policies if policy.name == BOUNDARY}
-    return frozenset(of_users | ours)
+    return frozenset(used | ours)
 
 
 def cloudshell(_baseline: Baseline, account: Account) -> Judged:

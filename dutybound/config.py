@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -246,7 +246,26 @@ UnitId = Annotated[
     Text,
     Word(r"ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}", 68, "a unit's id is written as in 'ou-ab12-11112222'"),
 ]
+Partner = Annotated[
+    Text,
+    Word(
+        r"[0-9]{12}|o-[a-z0-9]{10,32}",
+        34,
+        "a partner is an account's 12 digits, in quotes, or an organization's id, such as 'o-a1b2c3d4e5'",
+        digits=True,
+    ),
+]
 RootId = Annotated[Text, Word(r"r-[0-9a-z]{4,32}", 34, "a root's id is written as in 'r-ab12'")]
+ContactText = Annotated[Text, Word(_PRINTABLE, 50, "it holds a character that cannot be seen, or '${' or '{{'")]
+ContactPhone = Annotated[
+    Text, Word(r"[0-9+() .-]+", 25, "a telephone number is written as in '+44 20 7946 0000'", digits=True)
+]
+"""Account Management Reference, "PutAlternateContact"."""
+AccountEmail = Annotated[
+    Text, Word(rf"[A-Za-z0-9._%+/=-]+@(?:{_LABEL}\.)+[A-Za-z0-9-]{{2,}}", 64, "it is not an e-mail address")
+]
+"""Organizations API Reference, "CreateAccount": 64 characters."""
+RoleName = Annotated[Text, Word(r"[A-Za-z0-9_+=,.@-]+", 64, "a role's name is letters, digits and any of _+=,.@-")]
 InstanceArn = Annotated[
     Text,
     Word(
@@ -565,6 +584,23 @@ class IdentityCenter(Model):
     )
 
 
+class Contact(Model):
+    """Whom AWS tells of something, besides the owner of the account."""
+
+    name: ContactText = Field(description="Of the person or the team", examples=["Security team"])
+    title: ContactText = Field(description="What they are", examples=["Security"])
+    email: Email = Field(description="Where mails of AWS go", examples=["security@acme.example"])
+    phone: ContactPhone = Field(description="With the country's code", examples=["+44 20 7946 0000"])
+
+
+class Contacts(Model):
+    """The alternate contacts of every account."""
+
+    billing: Contact | None = Field(None, description="Told of invoices and payments")
+    operations: Contact | None = Field(None, description="Told of what AWS does to resources")
+    security: Contact | None = Field(None, description="Told of abuse and of leaked keys")
+
+
 class Organization(Model):
     """Who the baseline is for."""
 
@@ -592,12 +628,33 @@ class Organization(Model):
         examples=[{"Workloads/Production": "ou-ab12-11112222"}],
     )
     identity_center: IdentityCenter | None = Field(None, description="With people in Identity Center: its instance")
+    contacts: Contacts | None = Field(None, description="bootstrap: the alternate contacts of every account")
+    delegated: dict[ServicePrincipalName, Name] = Field(
+        default_factory=dict,
+        description="bootstrap: which account administers a service for the organization",
+        examples=[{"access-analyzer": "security"}],
+    )
+    access_role: RoleName = Field(
+        default_factory=lambda: Text("OrganizationAccountAccessRole"),
+        description="bootstrap: the role by which the management account gets into the others "
+        "(default: OrganizationAccountAccessRole)",
+        examples=["AWSControlTowerExecution"],
+    )
+    cdk_roles: Yes | None = Field(
+        None, description="bootstrap: make the policies that keep the roles of `cdk bootstrap` to the baseline"
+    )
 
 
 class Account(Model):
-    """An AWS account of the organization."""
+    """An AWS account of the organization. One without an id is made by `dutybound bootstrap`."""
 
-    id: AccountId = Field(description="Its 12 digits, in quotes", examples=["222233334444"])
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["id"]}, {"required": ["email"]}]})
+    id: AccountId | None = Field(None, description="Its 12 digits, in quotes", examples=["222233334444"])
+    email: AccountEmail | None = Field(
+        None,
+        description="Address of its root user; an account without an id is made with it",
+        examples=["aws+production@acme.example"],
+    )
     environment: Environment | None = Field(
         None, description="What it is for; decides what `in` gives to teams and roles", examples=["production"]
     )
@@ -606,6 +663,13 @@ class Account(Model):
         description="Its organizational unit, by names from the root down (default: the root)",
         examples=["Workloads/Production"],
     )
+
+    @model_validator(mode="after")
+    def _is_there_or_to_come(self) -> Self:
+        if self.id is None and self.email is None:
+            message = "an account has an id, or the email that it is made with"
+            raise PydanticCustomError("missing-key", "{message}", {"message": message})
+        return self
 
 
 class Person(Model):
@@ -1400,6 +1464,19 @@ class Budget(Model):
     notify: tuple[Email, ...] = Field(min_length=1, description="Who is told", examples=[["security@acme.example"]])
 
 
+OrganizationRule = Literal[
+    "no-root",
+    "stay",
+    "keep-baseline",
+    "keep-trail",
+    "no-users",
+    "regions",
+    "instance-types",
+    "tags",
+    "perimeter",
+]
+
+
 class WorkloadBoundary(Model):
     """How far the roles reach that teams create themselves."""
 
@@ -1407,6 +1484,44 @@ class WorkloadBoundary(Model):
     services: tuple[ServicePrincipalName, ...] = Field(
         min_length=1, description="AWS services that may take these roles", examples=[["ec2", "lambda", "ecs-tasks"]]
     )
+
+
+class OrganizationGuardrails(Model):
+    """Guardrails that AWS Organizations keeps: for every principal of the accounts, administrators too."""
+
+    rules: tuple[OrganizationRule, ...] = Field(
+        min_length=1,
+        description="What the policies say; regions, instance-types and tags take theirs from the keys beside it",
+        examples=[["no-root", "stay", "keep-baseline", "keep-trail"]],
+    )
+    units: tuple[UnitName, ...] = Field(
+        (),
+        min_length=1,
+        description="Where they are attached (default: the units of `accounts`, and accounts that are in none)",
+        examples=[["Policy test"]],
+    )
+    root: Yes | None = Field(None, description="true: attached to the root, so that they are for every account")
+    deployers: tuple[RolePattern, ...] = Field(
+        (Text("OrganizationAccountAccessRole"),),
+        min_length=1,
+        description="Roles that deploy the baseline, and what else these rules spare (by their path and name)",
+        examples=[["OrganizationAccountAccessRole", "roles/deploy"]],
+    )
+    partners: tuple[Partner, ...] = Field(
+        (),
+        min_length=1,
+        description="perimeter: accounts and organizations outside that may still be let in",
+        examples=[["999988887777"]],
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_rules(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return _from_short(cls, value, handler, {"rules": value} if isinstance(value, list) else value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_short(handler.resolve_ref_schema(handler(schema)), "rules")
 
 
 class Guardrails(Model):
@@ -1429,6 +1544,9 @@ class Guardrails(Model):
         examples=[["203.0.113.0/24"]],
     )
     boundary: WorkloadBoundary | None = Field(None, description="What teams that create roles may create")
+    organization: OrganizationGuardrails | None = Field(
+        None, description="Policies of AWS Organizations, over whole accounts; absent: none"
+    )
     administrators: Annotated[int, Whole(1, 5000, "people")] = Field(
         5, description="How many people may have all rights; above it is a finding", examples=[3]
     )

@@ -34,14 +34,15 @@ from importlib import resources
 from typing import Any, Literal
 
 from dutybound import catalog
+from dutybound.arns import Where
 from dutybound.baseline import Account, Baseline, Group, Role
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers
 from dutybound.catalog import Action
 from dutybound.diagnostic import Diagnostic, Span, quoted
-from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, in_account
+from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, Spoken, in_account
 from dutybound.managed import managed_policy
 from dutybound.policy import Policy, Principal, Statement, glob
-from dutybound.witness import Known, Side, Where, witness
+from dutybound.witness import Known, Side, witness
 
 ADMINISTRATOR = "AdministratorAccess"
 """The AWS managed policy whose holders are declared administrators."""
@@ -441,9 +442,9 @@ class _Together:
     def __init__(self, judge: Judge, actions: Sequence[str]) -> None:
         self.judge, self.actions = judge, actions
 
-    def naming(self, _action: str) -> list[Statement]:
+    def speaking(self, _action: str) -> list[Spoken]:
         """The statements that speak of any of the actions."""
-        return list({id(s): s for action in self.actions for s in self.judge.naming(action)}.values())
+        return list({id(s.statement): s for action in self.actions for s in self.judge.speaking(action)}.values())
 
     def decide(self, request: Request) -> Decision:
         """The worst answer of all."""
@@ -635,7 +636,7 @@ class _World:
         if on and not self._reaches(actor, actions, on, resource):
             return None
         side: Side = _Together(judge, actions)
-        known = {**self._known(actor, side.naming(""), bool(on)), **(more or {})}
+        known = {**self._known(actor, (s.statement for s in side.speaking("")), bool(on)), **(more or {})}
         action = _action(actions[0])
         where = Where(caller.arn, self.id, self.account.home_region, self.partition)
         found = witness(side, action, known, where, on)

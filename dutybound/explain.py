@@ -39,7 +39,7 @@ from dutybound.managed import managed_policy
 from dutybound.nearest import Near, allows, nearest
 from dutybound.policy import Condition, Policy, Statement, glob
 from dutybound.when import condition_key_type, near_keys
-from dutybound.witness import Known, witness
+from dutybound.witness import Known, naming, witness
 
 Stop = Literal["mfa", "guardrail", "never", "end", "deny"]
 """What an explicit deny is: MFA, a key of `guardrails`, a team's `never`, the end of a membership or role, or a
@@ -261,7 +261,7 @@ def who_of(everybody: Sequence[Case], action: Action, question: Question) -> Who
         session: Session = "role" if case.caller.role else question.session
         known = case.known(replace(question, session=session))
         where = case.ground.where(case)
-        hit = witness(case.side(question.resource), action, known, where, question.resource)
+        hit = witness(case.about(action, question.resource), action, known, where, question.resource)
         if hit is not None and hit.outcome == "unknown":
             unknown += [(c.name, hit.reason) for c in cases]
         elif hit is not None:
@@ -290,12 +290,12 @@ def list_access(baseline: Baseline, question: Question) -> AccessList:
     answered: dict[tuple[object, ...], Outcome] = {}
     for prefix in catalog.services():
         for action in catalog.service(prefix).actions.values():
-            naming = list(side.naming(str(action)))
-            granting = [s for s in naming if s.effect == "Allow" and _is_own(case, s)]
+            speaking = naming(side, action)
+            granting = [s for s in speaking if s.effect == "Allow" and _is_own(case, s)]
             if not granting:
                 continue
             # Of an action, the answer hangs on the statements and on the resources that it can be about, no more.
-            key = (prefix, action.types, *(id(s) for s in naming))
+            key = (prefix, action.types, *(id(s) for s in speaking))
             if key not in answered:
                 hit = witness(side, action, known, where)
                 answered[key] = hit.outcome if hit else "denied"
@@ -424,7 +424,7 @@ class _Explaining:
 
     def limits(self) -> Iterator[Obstacle]:
         """The denies that may still apply, on some resource or with some condition keys."""
-        for statement in dict.fromkeys(self.side.naming(str(self.action))):
+        for statement in dict.fromkeys(naming(self.side, self.action)):
             if statement.effect == "Deny":
                 applies = Judge([Policy((replace(statement, effect="Allow"),))])
                 if witness(applies, self.action, self.known, self.where, self.resource) is not None:
@@ -473,7 +473,7 @@ class _Explaining:
         if not free:
             return decision, ()
         keys = {c.key.lower() for c in free}
-        absent = {c.key for s in self.side.naming(str(self.action)) for c in s.conditions if c.key.lower() not in keys}
+        absent = {c.key for s in naming(self.side, self.action) for c in s.conditions if c.key.lower() not in keys}
         hit = witness(self.side, self.action, self._with_absent(absent), self.where, self.resource)
         if hit is not None and hit.outcome == "allowed":
             return self.side.decide(hit.request), tuple(dict.fromkeys(free))

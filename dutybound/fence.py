@@ -42,6 +42,16 @@ def workload_fence(wanted: Guardrails) -> tuple[tuple[Statement, ...], tuple[str
     return tuple(_with_origin(wanted, (*_region_lock(wanted, ()), *kept))), left_out
 
 
+def region_lock(wanted: Guardrails) -> tuple[Statement, ...]:
+    """The deny for work in other Regions, with no exemption for the baseline's own alarm."""
+    return tuple(_with_origin(wanted, _region_lock(wanted, ())))
+
+
+def instance_types(wanted: Guardrails) -> tuple[Statement, ...]:
+    """The denies for EC2 instances of other types."""
+    return tuple(_with_origin(wanted, _instance_types(wanted)))
+
+
 def place(wanted: Guardrails) -> tuple[Statement, ...]:
     """The deny that holds for people alone: where they work from.
 

@@ -23,7 +23,7 @@ TEAM_PATH = "/teams/"
 TEAM_BOUNDARY = "team-boundary"
 MOST_ACCOUNTS = 50
 """Accounts that a policy names one by one; more, and it names the organization instead."""
-_LOOK = ("iam:GenerateServiceLastAccessedDetails", "iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy")
+LOOK = ("iam:GenerateServiceLastAccessedDetails", "iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy")
 
 
 def duties_in(team: Team, destination: Destination) -> tuple[DutyUse, ...]:
@@ -122,7 +122,7 @@ def team_boundary(configuration: Configuration, taken: bool = False) -> Policy:
     arns = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:{name}*" for name in _BASELINE)
     ceiling = Statement("BoundaryThatGrantsNothing", "Allow", actions=("*",), resources=("*",), origins=origins)
     # Passing a role is for whoever trusts it to refuse: of these, roles of the configuration alone trust services.
-    left = (*_LOOK, "iam:PassRole", *(("sts:AssumeRole",) if taken else ()))
+    left = (*LOOK, "iam:PassRole", *(("sts:AssumeRole",) if taken else ()))
     keep = Statement("KeepBaseline", "Deny", not_actions=left, resources=arns, origins=origins)
     return Policy((ceiling, keep))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dutybound.accounts import Destination, destinations
-from dutybound.baseline import Baseline, IdentityCenter, Stack, StackSet, Target, logical_id
+from dutybound.baseline import Baseline, IdentityCenter, OrganizationPolicy, Stack, StackSet, Target, logical_id
 from dutybound.config import Configuration, Rollout
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 
@@ -28,7 +28,8 @@ class Deployment:
     baselines: tuple[tuple[Destination, Baseline], ...]
     stack_sets: tuple[StackSet, ...] = ()
     management: Target | None = None
-    """The account that holds the stack sets."""
+    """The account that holds the stack sets and the policies."""
+    policies: tuple[OrganizationPolicy, ...] = ()
     identity_center: IdentityCenter | None = None
     """What stands there for people in Identity Center; None as well where a part of the whole is deployed."""
 
@@ -56,7 +57,11 @@ def check(configuration: Configuration) -> Iterator[Diagnostic]:
         message = "stack sets stand in the account that manages the organization, and none is named"
         hint = "name it in 'organization.management', or write 'rollout: stacks'"
         yield Diagnostic("no-management-account", message, organization.span, hint)
+    told: set[str | None] = set()
     for target in (target for destination in sets for target in destination.targets):
+        if target.unit in told:
+            continue
+        told.add(target.unit)
         unit = configuration.accounts[Text(target.name)].unit
         if unit is not None and unit not in organization.units:
             message = (
@@ -126,11 +131,12 @@ def _reach(
     organization = configuration.organization
     units = {target.unit for target in destination.targets}
     others = {target.unit for d in every if d != destination for target in d.targets}
-    whole = None not in units and not any(_within(other, str(unit)) for unit in units for other in others)
+    whole = None not in units and not any(within(other, str(unit)) for unit in units for other in others)
     ids = {str(organization.units[Text(unit)] if unit is not None else organization.root) for unit in units}
     accounts = () if whole else tuple(sorted(t.id for t in destination.targets))
     return tuple(sorted(ids)), accounts
 
 
-def _within(unit: str | None, of: str) -> bool:
+def within(unit: str | None, of: str) -> bool:
+    """Whether a unit is the other one, or below it."""
     return unit is not None and f"{unit}/".startswith(f"{of}/")

@@ -1,39 +1,27 @@
 """Requests that policies allow and that something else does not: found exactly, each with a witness.
 
-Policies tell requests apart only by what they mention. So for one action the resources fall into classes (which of the
-mentioned patterns match), and so do the values of each condition key; one request of each class speaks for all. The
-classes of resources are found by walking the patterns' automata together, over the ARNs that the action's resource
-types can have; those of a key by a value for each thing a condition can say of it. Every witness is a request that the
-judge has answered. Where a bound is hit the answer is 'unknown', never 'none'.
+Policies tell requests apart only by what they mention. So for one action the resources fall into classes, and so do the
+condition keys (`classes`, `arns`); one request of each class speaks for all. Every witness is a request that the judge
+has answered. Where a bound is hit the answer is 'unknown', never 'none'.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from itertools import islice, product
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dutybound import catalog
+from dutybound.arns import Others, Where, forms_of, named, resources
 from dutybound.catalog import Action, spoken_of
-from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request
-from dutybound.policy import Condition, Policy, Statement, glob, overlap
+from dutybound.classes import Block, Context, Contexts, TooMany, values_inside, variables_in, with_known
+from dutybound.conditions import Keys, Test, Unknown, Values, prepare, substituted
+from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, Spoken
+from dutybound.policy import VERSION, Condition, Statement
 
-Values = tuple[str, ...]
 Known = Mapping[str, "str | Values | None"]
 """What is known of a request: condition keys with their value, or None for a key that is absent. Others are free."""
-MOST_STATES = 20_000
-"""States of the automata of one set of patterns; ordinary policies need a few hundred."""
-MOST_CONTEXTS = 5_000
-"""Combinations of condition keys for one action."""
-_FRESH = "fresh"
-_OTHER_REGION = "xx-other-1"
-_OTHER_ACCOUNT = "000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +31,6 @@ class Witness:
     outcome: Outcome
     request: Request
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """The account and Region that names are filled in with, and how a request is named."""
-
-    principal: str
-    account: str
-    region: str
-    partition: str = "aws"
 
 
 def witness(
@@ -70,31 +48,31 @@ def witness(
     Condition keys that `known` does not settle can be anything, absent too; without `free` they are absent. The outcome
     is 'allowed', or 'unknown' where the judge or this search does not know.
     """
-    mine = judge.naming(str(action))
-    if not any(s.effect == "Allow" for s in mine) or _ruled_out(mine, action, known, where):
+    settled = _Settled(known)
+    mine = settled.left(judge.speaking(str(action)))
+    if not any(s.statement.effect == "Allow" for s in mine) or any(map(settled.rules_out, mine)):
         return None
-    every = [*mine, *(but.naming(str(action)) if but is not None else ())]
-    doubt: Witness | None = None
+    spoken = [*mine, *(settled.left(but.speaking(str(action))) if but is not None else ())]
+    asked = {key: value for key, value in known.items() if value is not None}
+    answers: dict[int, _Answer] = {}
+    made: dict[object, list[tuple[str, str]]] = {}
     try:
-        contexts = list(_contexts(every, known, resource)) if free else [_settled(known)]
-        varying = {name for s in every for text in (*s.resources, *s.not_resources) for name in variables_in(text)}
-        made: dict[tuple[object, ...], list[tuple[str, str]]] = {}
-        answers: dict[tuple[object, ...], _Answer] = {}
-        for context in contexts:
-            # What stands for a variable is another one in each context, and so are the resources.
-            here = tuple(sorted((key, value) for key, value in context.items() if key.lower() in varying))
-            if here not in made:
-                named = [("", on) for on in _named(resource, every, context)] if resource else None
-                made[here] = named if named is not None else list(_resources(action, every, context, where))
-            shared = tuple((key, value) for key, value in context.items() if "resourcetag/" not in key.lower())
-            answer = answers.setdefault(shared, _Answer(_together(action, made[here])))
-            _in_context(answer, judge, but, action, made[here], context, where)
+        found = settled.contexts(spoken, resource, action) if free else _Found((Context((), 0, 0),), ())
+        for context in found.contexts:
+            if context.live not in made:
+                keys = {**settled.keys, **dict(context.live)}
+                made[context.live] = list(_resources(action, spoken, keys, where, resource))
+            places = made[context.live]
+            answer = answers.setdefault(context.base, _Answer(_together(action, places)))
+            _in_context(answer, judge, but, action, places, {**asked, **dict(context.chosen)}, where)
             if answer.allowed is not None and not answer.missing:
                 return answer.allowed
-            doubt = doubt or (answer.doubt if not answer.missing else None)
-    except _TooMany as reason:
-        request = Request(where.principal, str(action), resource or "*", _settled(known))
-        return Witness("unknown", request, str(reason))
+    except (TooMany, Unknown) as unknown:
+        return Witness("unknown", Request(where.principal, str(action), resource or "*", asked), str(unknown))
+    doubt = next((a.doubt for a in answers.values() if a.doubt is not None and not a.missing), None)
+    if doubt is None and found.murky:
+        reason = f"{found.murky[0]} is compared in several ways at once, and not all of its values were tried"
+        doubt = Witness("unknown", Request(where.principal, str(action), resource or "*", asked), reason)
     return doubt
 
 
@@ -148,11 +126,16 @@ def _in_context(
 class Side(Protocol):
     """What a search asks: a `Judge`, or what stands for one."""
 
-    def naming(self, action: str) -> Iterable[Statement]:
+    def speaking(self, action: str) -> Sequence[Spoken]:
         """The statements that speak of an action."""
 
     def decide(self, request: Request) -> Decision:
         """The answer to a request."""
+
+
+def naming(side: Side, action: Action) -> list[Statement]:
+    """The statements of a side that speak of an action, whatever the resource and the conditions."""
+    return [spoken.statement for spoken in side.speaking(str(action))]
 
 
 class OwnSide:
@@ -166,9 +149,9 @@ class OwnSide:
         identity = Judge([*policies.identity, *(p for group in policies.groups for p in group)])
         self.judges = [identity, *([Judge([policies.boundary])] if policies.boundary is not None else [])]
 
-    def naming(self, action: str) -> list[Statement]:
+    def speaking(self, action: str) -> list[Spoken]:
         """The statements that speak of an action."""
-        return [s for judge in self.judges for s in judge.naming(action)]
+        return [s for judge in self.judges for s in judge.speaking(action)]
 
     def decide(self, request: Request) -> Decision:
         """Denied if one denies, unknown if one does not know, and allowed by the identity policies otherwise."""
@@ -177,341 +160,132 @@ class OwnSide:
         return min(decisions, key=lambda d: worst[d.outcome])
 
 
-class _TooMany(Exception):
-    """A bound of the search was hit; the message says which."""
+# --- what is known of the keys --------------------------------------------------------------------------------------
+
+_ALWAYS = ("aws:principalarn", "aws:resourceaccount")
+"""Keys by which the judge itself tells which levels count."""
+_prepared = lru_cache(maxsize=16384)(prepare)
 
 
-def _settled(known: Known) -> dict[str, str | Values]:
-    return {key: value for key, value in known.items() if value is not None}
+class _Found(NamedTuple):
+    """A context of each class, and keys of which not all classes could be told."""
+
+    contexts: tuple[Context, ...]
+    murky: tuple[str, ...]
 
 
-def _ruled_out(statements: Iterable[Statement], action: Action, known: Known, where: Where) -> bool:
-    """Whether a Deny on everything holds whatever is free: the quick way for most of 22,000 actions."""
-    return any(s.effect == "Deny" and _everywhere(s, known) and _denies(s, action, known, where) for s in statements)
+class _Settled:
+    """The keys that are known, present or absent."""
+
+    def __init__(self, known: Known) -> None:
+        self.keys: Keys = {k.lower(): (v,) if isinstance(v, str) else v for k, v in known.items() if v is not None}
+        self.names = frozenset(k.lower() for k in known)
+
+    def left(self, spoken: Iterable[Spoken]) -> list[Spoken]:
+        """The statements that may hold: those without a condition that what is known rules out."""
+        return [s for s in spoken if not any(self.holds(s, c) is False for c in s.statement.conditions)]
+
+    def rules_out(self, spoken: Spoken) -> bool:
+        """Whether a statement denies everything whatever is free: the quick way for most of 22,000 actions."""
+        s = spoken.statement
+        everything = s.effect == "Deny" and s.resources == ("*",) and spoken.own
+        return everything and all(self.holds(spoken, c) for c in s.conditions)
+
+    def holds(self, spoken: Spoken, condition: Condition) -> bool | None:
+        """Whether a condition holds; None if that hangs on free keys, or is unknown."""
+        if condition.key.lower() not in self.names:
+            return None
+        if spoken.variables and any(v not in self.names for text in condition.values for v in variables_in(text)):
+            return None
+        test: Test = _prepared(condition, spoken.statement.effect == "Allow", spoken.variables)
+        try:
+            return test(self.keys)
+        except Unknown:
+            return None
+
+    def contexts(self, spoken: Sequence[Spoken], resource: str, action: Action) -> _Found:
+        """The contexts that statements tell apart, each with the keys that stand in names of resources."""
+        blocks = {_block(s): None for s in spoken if s.statement.conditions}
+        mentioned = frozenset[str]().union(*map(_mentioned, blocks))
+        kept = {key: () for key in _ALWAYS if key in mentioned - self.names} | self._inside(spoken, resource)
+        known = tuple(sorted((k, v) for k, v in self.keys.items() if k in mentioned))
+        apart = not resource and len(catalog.action_keys(action).required) > 1
+        return _contexts(tuple(blocks), known, mentioned & self.names, tuple(sorted(kept.items())), apart)
+
+    def _inside(self, spoken: Iterable[Spoken], resource: str) -> dict[str, Values]:
+        """Free keys that stand in names of resources, with values by which those meet others."""
+        said = {resource, *(text for s in spoken for text in _on(s))} - {"", "*"}
+        free = {text for s in spoken if s.variables for text in _on(s) if set(variables_in(text)) - self.names}
+        out: dict[str, set[str]] = {}
+        for text in sorted(free):
+            for key, values in values_inside(with_known(text, self.keys), said - {text}).items():
+                out.setdefault(key, set()).update(values)
+        return {key: tuple(sorted(values)) for key, values in out.items() if key not in self.names}
 
 
-def _denies(statement: Statement, action: Action, known: Known, where: Where) -> bool:
-    """Whether a denying statement denies the action on `*` with what is known."""
-    request = Request(where.principal, str(action), "*", _settled(known))
-    return bool(_alone(statement).decide(request).because)
+def _on(spoken: Spoken) -> Values:
+    return (*spoken.statement.resources, *spoken.statement.not_resources)
+
+
+def _block(spoken: Spoken) -> Block:
+    return Block(spoken.statement.conditions, spoken.statement.effect == "Allow", spoken.variables)
 
 
 @lru_cache(maxsize=4096)
-def _alone(statement: Statement) -> Judge:
-    return Judge([Policy((statement,))])
+def _mentioned(block: Block) -> frozenset[str]:
+    inside = (v for c in block.conditions for text in c.values for v in variables_in(text)) if block.variables else ()
+    return frozenset((*(c.key.lower() for c in block.conditions), *inside))
 
 
-# --- classes of resources -------------------------------------------------------------------------------------------
+@lru_cache(maxsize=512)
+def _contexts(
+    blocks: tuple[Block, ...],
+    known: tuple[tuple[str, Values], ...],
+    absent: frozenset[str],
+    kept: tuple[tuple[str, Values], ...],
+    apart: bool,
+) -> _Found:
+    contexts = Contexts(blocks, dict(known), absent, dict(kept))
+    return _Found(tuple(contexts.all(tags_apart=apart)), tuple(contexts.murky))
 
 
-def _named(resource: str, statements: Iterable[Statement], known: Known) -> Iterable[str]:
-    """The resource, or one of each class of those that it matches."""
-    return _classes(resource, _patterns(statements, known)) if "*" in resource or "?" in resource else (resource,)
+# --- resources ------------------------------------------------------------------------------------------------------
 
 
-def _patterns(statements: Iterable[Statement], known: Known) -> tuple[str, ...]:
-    """What the statements say of resources, variables filled in; sorted."""
-    texts = {text for s in statements for text in (*s.resources, *s.not_resources)}
-    return tuple(sorted({_filled(text, known) for text in texts} - {"*"}))
+def _resources(
+    action: Action, spoken: Iterable[Spoken], keys: Keys, where: Where, resource: str
+) -> Iterator[tuple[str, str]]:
+    """The resource asked about, or one of each class that statements tell apart, with its type."""
+    if resource and not set(resource) & set("*?"):
+        yield "", resource
+        return
+    texts_ = {substituted(text, keys) if s.variables and "${" in text else text for s in spoken for text in _on(s)}
+    said = sorted(text for text in texts_ if text is not None and text != "*")
+    if resource:
+        yield from (("", text) for text in named(resource, said))
+        return
+    # Roles of any account can be taken; what else is in another account is for that account's policies to open.
+    others: Others = "apart" if action.service == "sts" else "named"
+    for type_, text in resources(action.service, forms_of(action), said, where, others):
+        if text == "*" or text.split(":", 2)[1:2] == [where.partition]:
+            yield type_, text
 
 
-def possible(policies: Policies, known: Known, where: Where) -> frozenset[Action]:
+# --- many actions at once -------------------------------------------------------------------------------------------
+
+
+def possible(policies: Policies, known: Known) -> frozenset[Action]:
     """The actions that a principal may be allowed at all: granted, within the boundary, not denied everywhere.
 
     A quick way past most of the reference's 22,000 actions: what is not in it is denied whatever the request.
     """
+    settled = _Settled(known)
     own = [*policies.identity, *(p for group in policies.groups for p in group)]
     levels = [own, *([[policies.boundary]] if policies.boundary is not None else [])]
     out: frozenset[Action] | None = None
     for level in levels:
-        statements = [s for policy in level for s in policy.statements]
-        granted = frozenset[Action]().union(*(spoken_of(s) for s in statements if s.effect == "Allow"))
-        for statement in statements:
-            if statement.effect == "Deny" and _everywhere(statement, known):
-                action = next(iter(spoken_of(statement) & granted), None)
-                if action is not None and _denies(statement, action, known, where):
-                    granted -= spoken_of(statement)
+        statements = [Spoken(0, s, policy.version == VERSION) for policy in level for s in policy.statements]
+        granted = frozenset[Action]().union(*(spoken_of(s.statement) for s in statements if s.grants))
+        granted = granted.difference(*(spoken_of(s.statement) for s in statements if settled.rules_out(s)))
         out = granted if out is None else out & granted
     return out or frozenset()
-
-
-def _everywhere(statement: Statement, known: Known) -> bool:
-    """Whether a statement is about every resource, under conditions that are all settled."""
-    names = {key.lower() for key in known}
-    return statement.resources == ("*",) and all(c.key.lower() in names for c in statement.conditions)
-
-
-def _resources(
-    action: Action, statements: Iterable[Statement], known: Known, where: Where
-) -> Iterator[tuple[str, str]]:
-    """One resource, with its type, of each class that the statements tell apart, of those the action can be about."""
-    patterns = _patterns(statements, known)
-    types = catalog.service(action.service).types
-    formats = [(name, types[name].arn) for name in action.types if name in types]
-    if not formats:
-        yield "", "*"
-    # Roles of any account can be taken; what else is in another account is for that account's policies to open.
-    abroad = action.service == "sts"
-    for name, format_ in formats:
-        for shape in _shapes(format_, patterns, where, abroad):
-            yield from ((name, found) for found in _classes(shape, patterns))
-
-
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
-
-
-def variables_in(text: str) -> Iterator[str]:
-    """The condition keys whose values stand in a text as `${…}`, in small letters."""
-    if "${" in text:
-        for found in _VARIABLE.findall(text):
-            if found not in ("*", "?", "$"):
-                yield found.partition(",")[0].strip().lower()
-
-
-def _filled(text: str, known: Known) -> str:
-    """A pattern with the policy variables filled in; one without value and default stands for any text."""
-    lowered = {key.lower(): value for key, value in known.items()}
-
-    def value(found: re.Match[str]) -> str:
-        name, _, rest = found[1].partition(",")
-        held = lowered.get(name.strip().lower())
-        return held if isinstance(held, str) else rest.strip().strip("'") or "*"
-
-    return _VARIABLE.sub(value, text)
-
-
-def _shapes(format_: str, patterns: Iterable[str], where: Where, abroad: bool) -> Iterator[str]:
-    """The ARN format as globs: each account and Region that matters filled in, `?*` for what is free in the name.
-
-    One's own come first, so that a message shows what is at hand. With `abroad`, an account that nothing names counts.
-    """
-    parts = format_.split(":", 5)
-    written = [p.split(":", 5) for p in patterns if p.count(":") >= 5]
-    named = sorted(_of_each_class({w[3] for w in written}, catalog.regions()))
-    regions = dict.fromkeys((where.region, *named, _OTHER_REGION))
-    others = sorted(_of_each_class({w[4] for w in written}, ()))
-    accounts = dict.fromkeys((where.account, *others, *([_OTHER_ACCOUNT] if abroad else [])))
-    for region in regions if "${" in parts[3] else [parts[3]]:
-        for account in accounts if "${" in parts[4] else [parts[4]]:
-            name = _VARIABLE.sub("?*", parts[5])
-            yield ":".join((parts[0], where.partition, parts[2], region, account, name))
-
-
-def _of_each_class(patterns: Iterable[str], known: Iterable[str]) -> Iterator[str]:
-    """The patterns without wildcards; of those with some, a name for each set of them that one of `known` matches,
-    or, if none does, the pattern with its wildcards filled in.
-    """
-    wild = []
-    for pattern in sorted(set(patterns) - {"", "*"}):
-        if set(pattern) & set("*?"):
-            wild.append(pattern)
-        else:
-            yield pattern
-    found: dict[tuple[str, ...], str] = {}
-    for name in known if wild else ():
-        found.setdefault(tuple(p for p in wild if glob(p).fullmatch(name)), name)
-    yield from found.values()
-    met = {pattern for matched in found for pattern in matched}
-    yield from (p.replace("*", "").replace("?", "0") for p in wild if p not in met)
-
-
-@lru_cache(maxsize=16384)
-def _classes(shape: str, patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """A text that matches `shape` for each set of patterns that such texts can match.
-
-    The patterns' automata are walked together: a state is the positions reached in each. Raises _TooMany.
-    """
-    near = [p for p in patterns if _meets(shape, p)]
-    globs = (shape, *near)
-    letters = sorted({c for g in globs for c in g if c not in "*?"} | {"x"})
-    start = tuple(_closed(g, frozenset({0})) for g in globs)
-    todo: list[tuple[tuple[frozenset[int], ...], str]] = [(start, "")]
-    reached = {start}
-    found: dict[tuple[bool, ...], str] = {}
-    at = 0
-    while at < len(todo):
-        state, text = todo[at]
-        at += 1
-        if len(globs[0]) in state[0]:
-            found.setdefault(tuple(len(g) in s for g, s in zip(globs[1:], state[1:], strict=True)), text)
-        for letter in _letters(globs, state, letters):
-            after = tuple(_stepped(g, s, letter) for g, s in zip(globs, state, strict=True))
-            if after[0] and after not in reached:
-                reached.add(after)
-                todo.append((after, text + letter))
-        if len(reached) > MOST_STATES:
-            raise _TooMany(f"the resources of {shape} fall into more than {MOST_STATES:,} classes")
-    return tuple(found.values())
-
-
-def _meets(shape: str, pattern: str) -> bool:
-    """Whether some ARN of the shape matches the pattern, each of its six parts on its own.
-
-    A `*` reaches over colons too, but no account and no Region holds the rest of an ARN.
-    """
-    mine, theirs = shape.split(":", 5), pattern.split(":", 5)
-    if len(theirs) < 6 or len(mine) < 6:
-        return overlap(shape, pattern)
-    return all(overlap(a, b) for a, b in zip(mine, theirs, strict=True))
-
-
-def _letters(globs: tuple[str, ...], state: tuple[frozenset[int], ...], letters: list[str]) -> list[str]:
-    """The letters that make a difference here: those that some pattern waits for, and one that none does."""
-    wanted = {g[i] for g, s in zip(globs, state, strict=True) for i in s if i < len(g) and g[i] not in "*?"}
-    fresh = next((c for c in ("x", *letters, "y", "0", "z", "q") if c not in wanted), "~")
-    return [fresh, *sorted(wanted)]
-
-
-def _closed(glob: str, positions: frozenset[int]) -> frozenset[int]:
-    out = set(positions)
-    for position in positions:
-        while position < len(glob) and glob[position] == "*":
-            position += 1
-            out.add(position)
-    return frozenset(out)
-
-
-@lru_cache(maxsize=65536)
-def _stepped(glob: str, positions: frozenset[int], letter: str) -> frozenset[int]:
-    out = set()
-    for i in positions:
-        if i < len(glob):
-            if glob[i] == "*":
-                out.add(i)
-            elif glob[i] in ("?", letter):
-                out.add(i + 1)
-    return _closed(glob, frozenset(out))
-
-
-# --- classes of condition keys --------------------------------------------------------------------------------------
-
-
-def _contexts(statements: Iterable[Statement], known: Known, resource: str) -> Iterator[dict[str, str | Values]]:
-    """What is known, with one value of each class for each key that is free: that a condition names, or a variable."""
-    names = {key.lower() for key in known}
-    free: dict[str, list[Condition]] = {}
-    spelt: dict[str, str] = {}
-    for statement in statements:
-        for condition in statement.conditions:
-            key = condition.key.lower()
-            if key not in names:
-                free.setdefault(key, []).append(condition)
-                spelt.setdefault(key, condition.key)
-        values = (value for condition in statement.conditions for value in condition.values)
-        for text in (*statement.resources, *statement.not_resources, *values):
-            for key in variables_in(text):
-                if key not in names:
-                    free.setdefault(key, [])
-                    spelt.setdefault(key, key)
-    named = _values_named({t for s in statements for t in (*s.resources, *s.not_resources)}, resource)
-    choices = [
-        [(spelt[key], value) for value in dict.fromkeys((*_representatives(conditions), *sorted(named.get(key, ()))))]
-        for key, conditions in sorted(free.items())
-    ]
-    count = 1
-    for options in choices:
-        count *= len(options)
-    if count > MOST_CONTEXTS:
-        raise _TooMany(f"{', '.join(spelt[k] for k in sorted(free))} give {count:,} cases")
-    for chosen in product(*choices):
-        yield {**_settled(known), **{key: value for key, value in chosen if value is not None}}
-
-
-def _values_named(texts: set[str], resource: str) -> dict[str, set[str]]:
-    """Values of variables with which one text is about the resource asked for, or about what another text names."""
-    out: dict[str, set[str]] = {}
-    others = {resource, *(text for text in texts if "${" not in text)} - {"", "*"}
-    for text in texts:
-        names = list(variables_in(text))
-        pieces = _VARIABLE.split(text)[::2]
-        if names and len(pieces) == len(names) + 1:
-            pattern = "(.+?)".join(re.escape(p).replace(r"\*", ".*").replace(r"\?", ".") for p in pieces)
-            for found in filter(None, (re.fullmatch(pattern, other) for other in others)):
-                for name, value in zip(names, found.groups(), strict=True):
-                    if not set(value) & set("*?"):
-                        out.setdefault(name, set()).add(value)
-    return out
-
-
-def _representatives(conditions: Iterable[Condition]) -> list[str | Values | None]:
-    """Absent, and a value for each thing that the conditions can say of a key."""
-    out: list[str | Values | None] = [None]
-    patterns: set[str] = set()
-    several = False
-    for condition in conditions:
-        set_, _, name = condition.operator.rpartition(":")
-        several = several or bool(set_)
-        make = next((m for start, m in _MAKERS.items() if name.startswith(start)), _texts)
-        for value in condition.values:
-            out += make(value)
-        if make is _texts and "Like" in name:
-            patterns.update(_VARIABLE.sub(_FRESH, value) for value in condition.values)
-    # A value may be like several patterns at once: the walk finds one for each set of them that can be.
-    seen = {_liked(value, patterns) for value in out if isinstance(value, str)}
-    walked = _classes("*", tuple(sorted(patterns))) if patterns else ()
-    out += [text for text in walked if _liked(text, patterns) not in seen]
-    if len(out) == 1:
-        out.append(_FRESH)  # only asked whether it is there, or what stands for a variable
-    if several:
-        single = list(dict.fromkeys(v for v in out if isinstance(v, str)))
-        pairs = ((a, b) for i, a in enumerate(single) for b in islice(single, i))
-        out = [None, *((v,) for v in single), *pairs, *([tuple(single)] if len(single) > 2 else [])]
-    return list(dict.fromkeys(out))
-
-
-def _liked(value: str, patterns: Iterable[str]) -> frozenset[str]:
-    return frozenset(pattern for pattern in patterns if glob(pattern).fullmatch(value))
-
-
-def _texts(value: str) -> list[str]:
-    # A variable that is free has a fresh value, and so has whatever is compared with it.
-    plain = _VARIABLE.sub(_FRESH, value)
-    near = plain.replace("*", "x").replace("?", "x")
-    empty = plain.replace("*", "").replace("?", "x")
-    return [near, empty, f"{near}-{_FRESH}", _FRESH]
-
-
-def _booleans(_value: str) -> list[str]:
-    return ["true", "false"]
-
-
-def _numbers(value: str) -> list[str]:
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return [value]
-    return [f"{number + step:f}" for step in (-1, 0, 1)] if number.is_finite() else [value]
-
-
-def _moments(value: str) -> list[str]:
-    if re.fullmatch(r"\d+", value):
-        return _numbers(value)
-    try:
-        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
-    except ValueError:
-        return [value]
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return [(moment + timedelta(seconds=step)).strftime("%Y-%m-%dT%H:%M:%SZ") for step in (-1, 0, 1)]
-
-
-def _addresses(value: str) -> list[str]:
-    try:
-        network = ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        return [value]
-    first, last = int(network.network_address), int(network.broadcast_address)
-    most = 2**network.max_prefixlen - 1
-    make = type(network.network_address)
-    return [str(make(n)) for n in (first, last, first - 1, last + 1) if 0 <= n <= most]
-
-
-_MAKERS: dict[str, Callable[[str], list[str]]] = {
-    "Bool": _booleans,
-    "Numeric": _numbers,
-    "Date": _moments,
-    "IpAddress": _addresses,
-    "NotIpAddress": _addresses,
-    "Null": lambda _value: [],
-    "StringEqualsIgnoreCase": lambda value: [*_texts(value), value.swapcase()],
-    "StringNotEqualsIgnoreCase": lambda value: [*_texts(value), value.swapcase()],
-}

@@ -2,6 +2,7 @@
 
 from .baseline import BaselineStacks
 from .deployment import build
+from .organization import OrganizationPolicies
 from .stack_sets import StackSets
 
-__all__ = ["BaselineStacks", "StackSets", "build"]
+__all__ = ["BaselineStacks", "OrganizationPolicies", "StackSets", "build"]

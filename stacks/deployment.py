@@ -1,4 +1,6 @@
-"""A whole deployment: a stage for each destination, a stack for each account and purpose, and the stack sets."""
+"""A whole deployment: a stage for each destination, a stack for each account and purpose, the stack sets, and the
+policies of the organization.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from dutybound.rollout import Deployment
 
 from .baseline import BaselineStacks
 from .identity_center import IdentityCenterStacks
+from .organization import OrganizationPolicies
 from .stack_sets import StackSets
 
 
@@ -31,3 +34,6 @@ def build(app: cdk.App, deployment: Deployment, folder: Path) -> None:
             carriers.append(StackSets(app, baselines[name], list(sets), deployment.management, folder))
     if deployment.identity_center is not None:
         IdentityCenterStacks(app, deployment.identity_center, carriers)
+    if deployment.policies and deployment.management is not None:
+        _, first = deployment.baselines[0]
+        OrganizationPolicies(app, first, deployment.policies, deployment.management)

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from dutybound.callers import Caller, callers, teams
 from dutybound.changes import AccessChange, Because, Deployed, FailOn, Finding, Review, TrustMoved, Unknown, review
 from dutybound.cli import cli
-from dutybound.compiler import compile_path
+from dutybound.compiler import compile_everywhere, compile_path
 from dutybound.deployment import FIXED, Consequence, user_steps
 from dutybound.diagnostic import Checked, Diagnostic
 from dutybound.evaluate import Request, decide
@@ -641,3 +641,26 @@ def everybody(path: Path) -> Mapping[tuple[str, str], Caller]:
     assert baseline is not None
     account = baseline.accounts[0]
     return {(c.kind, c.name): c for c in (*callers(baseline, account), *teams(baseline, account))}
+
+
+def test_a_team_of_the_hub_gains_in_another_account(tmp_path: Path) -> None:
+    """Its role there gains, and is told as the team with its people; its own account has no change of access."""
+    shutil.copytree(ROOT / "examples" / "organization", tmp_path / "old")
+    shutil.copytree(ROOT / "examples" / "organization", tmp_path / "new")
+    teams = tmp_path / "new" / "teams.yaml"
+    text = teams.read_text(encoding="utf-8")
+    more = text.replace(
+        "production: [view-servers, view-metrics]", "production: [view-servers, view-metrics, view-databases]"
+    )
+    teams.write_text(more, encoding="utf-8")
+    assert more != text
+    found = review(compile_everywhere(tmp_path / "old"), compile_everywhere(tmp_path / "new"))
+    assert isinstance(found, Review)
+    assert found.unknown == ()
+    assert {(a.gained, a.kind, a.names, a.people, a.environments) for a in found.access} == {
+        (True, "team", ("developers",), ("john", "maria"), ("production",))
+    }
+    assert found.trusts == ()
+    back = review(compile_everywhere(tmp_path / "new"), compile_everywhere(tmp_path / "old"))
+    assert isinstance(back, Review)
+    assert {(a.gained, a.names) for a in back.access} == {(False, ("developers",))}

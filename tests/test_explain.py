@@ -25,11 +25,12 @@ from dutybound.baseline import Baseline, User
 from dutybound.callers import callers
 from dutybound.case import Question
 from dutybound.cli import cli
-from dutybound.compiler import compile_path
+from dutybound.compiler import compile_path, compile_text
 from dutybound.denial import Denial, NotADenial, denial
 from dutybound.evaluate import Policies, Request, decide
 from dutybound.explain import explain, list_access, who_can
 from tests.conftest import CASES, ROOT
+from tests.test_compile import BASE
 
 FOLDER = CASES / "explain"
 NOVEMBER = "1795392000"
@@ -287,3 +288,31 @@ def test_a_message_from_stdin() -> None:
         0,
         "allowed: server can do s3:GetObject on the resources below",
     )
+
+
+SEVERAL = (
+    BASE
+    + """
+duties:
+  own:
+    summary: Start servers
+    grants:
+      - {actions: [ec2:RunInstances], resources: {image: "*"}}
+      - {actions: [ec2:RunInstances], resources: {instance: "*"}}
+    expect:
+      - {allow: "ec2:RunInstances on arn:aws:ec2:eu-west-1:111122223333:instance/i"}
+      - {deny: "s3:DeleteBucket"}
+teams: {dev: {purpose: x, members: [amy], duties: [own]}}
+"""
+)
+
+
+def test_what_several_statements_allow_together() -> None:
+    """A new server takes an image and an instance, each of which another statement allows."""
+    baseline = compile_text(SEVERAL).value
+    assert baseline is not None
+    (can,) = who_can(baseline, Question("", "ec2:RunInstances"))
+    assert [r.names for r in can.reaches] == [("amy",), ("amy",)]
+    told = explain(baseline, Question("amy", "ec2:RunInstances"))
+    assert told.outcome == "allowed"
+    assert {way.statement for way in told.chain} == {r.way.statement for r in can.reaches}

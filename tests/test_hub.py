@@ -23,7 +23,11 @@ from tests.conftest import ROOT
 
 EXAMPLE = ROOT / "examples" / "organization"
 HUB = "111122223333"
-HEAD = "version: 1\norganization: {name: acme, owner: x, home_region: eu-west-1, hub: identity, id: o-a1b2c3d4e5}\n"
+HEAD = """\
+version: 1
+organization: {name: acme, owner: x, home_region: eu-west-1, hub: identity, id: o-a1b2c3d4e5}
+rollout: stacks
+"""
 EMERGENCY = "break_glass: {users: [break-glass-1, break-glass-2], alert: [a@b.example], through: role}\n"
 ORGANIZATION = (
     HEAD

@@ -35,7 +35,10 @@ from dutybound.report.text import code, defused, escaped
 from tests.conftest import CASES, ROOT
 from tests.test_cli import run
 
-EXAMPLES = ("config", *(f"examples/{name}" for name in ("personal", "small-team", "company", "regulated")))
+EXAMPLES = (
+    "config",
+    *(f"examples/{name}" for name in ("personal", "small-team", "company", "regulated", "organization")),
+)
 WHOLE = """version: 1
 organization: {name: acme, owner: o@acme.example, home_region: eu-west-1}
 break_glass: {users: [emergency], alert: [o@acme.example]}
@@ -201,16 +204,18 @@ def test_json_comes_back(name: str) -> None:
 def test_a_row_for_each_person_duty_and_account(name: str) -> None:
     """Rows of the CSV: for each account every duty of every person, and every break-glass user."""
     found = example(name)
-    wanted = set()
-    for at, account in enumerate(found.accounts):
+    wanted = []
+    for at, account in ((at, a) for at, a in enumerate(found.accounts) for _ in a.ids or (a.id,)):
+        here = set()
         for team in found.teams:
             for holder in team.holders:
                 if holder.account == at:
                     duties = [one.duty for one in holder.duties if one.kind == "duty"]
-                    wanted |= {(account.environment, person, duty) for person in team.people for duty in duties}
-        wanted |= {(account.environment, user, "break-glass") for user in found.break_glass.users}
+                    here |= {(account.environment, person, duty) for person in team.people for duty in duties}
+        wanted += [*here, *((account.environment, user, "break-glass") for user in found.break_glass.users)]
     head, *rows = csv.reader(io.StringIO(access_csv(found)))
     assert tuple(head) == COLUMNS
+    assert {row[0] for row in rows} >= {id_ for account in found.accounts for id_ in account.ids}
     assert sorted((row[1], row[2], row[5]) for row in rows) == sorted(wanted)
     assert all(len(row) == len(COLUMNS) for row in rows)
 

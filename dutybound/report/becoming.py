@@ -14,6 +14,7 @@ from dutybound.baseline import Group, Role
 from dutybound.case import Case, Given, Ground, Question, team_of
 from dutybound.catalog import Action
 from dutybound.explain import Reach, WhoCan, who_of
+from dutybound.hub import TEAM_PATH
 from dutybound.nearest import speaks_of
 from dutybound.policy import glob
 from dutybound.report.facts import Becoming
@@ -39,6 +40,10 @@ def _outside(at: int, ground: Ground, role: Role) -> Iterator[Becoming]:
     for statement in role.trust.statements:
         when = conditions(statement, ground.partition)
         span = next((o.asked for o in statement.origins if o.asked), None)
+        if role.path == TEAM_PATH:
+            # The trust is in the hub's people; which of them, a policy there says: those of the team.
+            yield Becoming(at, "team", role.name, role.name, when=when, at=place(span))
+            continue
         for principal in statement.principals if statement.effect == "Allow" else ():
             for text in principal.values:
                 kind, name = principal_of(principal.kind, plain(text, ground.partition))

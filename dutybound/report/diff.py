@@ -299,6 +299,7 @@ _PARTS = {
     "break_glass": "break-glass",
     "guardrails": "the guardrails",
     "trusts": "the role's trust",
+    "hub": "the team's role in another account",
     "until": "the end of a membership",
 }
 

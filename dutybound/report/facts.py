@@ -65,7 +65,8 @@ class Change:
 class Account:
     """One account of the report: an environment of the configuration, or its only one (`environment` is empty).
 
-    `id` is empty for one that stands for whatever account it is deployed to. Counts are of what the baseline makes.
+    `id` is empty for one that stands for whatever account it is deployed to; where several accounts have the same,
+    `ids` are all of them, and `id` the first. Counts are of what the baseline makes.
     """
 
     environment: str
@@ -76,6 +77,7 @@ class Account:
     users: int
     roles: int
     policies: int
+    ids: tuple[str, ...] = ()
 
 
 # --- what is allowed ------------------------------------------------------------------------------------------------

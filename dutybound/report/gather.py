@@ -18,6 +18,7 @@ from dutybound.case import Ground
 from dutybound.config import Configuration, DutyUse, TeamTrust
 from dutybound.diagnostic import Diagnostic, Span, Text
 from dutybound.explain import stop_of
+from dutybound.hub import TEAM_BOUNDARY, TEAM_PATH
 from dutybound.lower import PEOPLE_BOUNDARY, account_counts
 from dutybound.managed import managed_policy
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE
@@ -237,10 +238,8 @@ class _Gathering:
             return Held("enrol-mfa", at, kind="mfa")
         if origin.duty == "break_glass":
             return Held("break-glass", at, kind="break-glass")
-        if origin.duty == "trusts":
-            return Held(
-                statement.resources[0].rpartition("/")[2], at, kind="take", changed=self.history.line(origin.asked)
-            )
+        if origin.duty in ("trusts", "hub"):
+            return Held(statement.resources[0].rpartition("/")[2], at, kind="take", changed=changed)
         self.used.add(origin.duty)
         use = self.uses.get((origin.duty, _order(origin.asked)))
         given = sorted(use.parameters.items()) if use else ()
@@ -315,22 +314,40 @@ class _Gathering:
         for environment, ground in zip(self.environments, self.grounds, strict=True):
             made = ground.account
             id_ = "" if ground.stands_for_any else ground.id
-            sizes = map(len, (made.groups, made.users, made.roles, made.policies))
-            yield Account(environment or "", id_, made.home_region, ground.partition, *sizes)
+            yield Account(
+                environment or "",
+                id_,
+                made.home_region,
+                ground.partition,
+                len(made.groups),
+                len(made.users),
+                len(made.roles),
+                len(made.policies),
+                tuple(target.id for target in made.targets) if len(made.targets) > 1 else (),
+            )
 
     def teams(self) -> Iterator[Team]:
         """The teams, each with what it has in every account."""
-        bounds = [[p.policy for p in ground.account.policies if p.name == PEOPLE_BOUNDARY] for ground in self.grounds]
         for name, team in sorted(self.configuration.teams.items()):
             yield Team(
                 str(name),
                 str(team.purpose),
                 place(name.span),
-                tuple(self.holder(at, ground.groups[name], bounds[at]) for at, ground in enumerate(self.grounds)),
+                tuple(self._of_team(str(name))),
                 tuple(sorted({str(member.name) for member in team.members})),
                 tuple(sorted(str(use.name) for use in team.never)),
                 self.history.last(name.span),
             )
+
+    def _of_team(self, name: str) -> Iterator[Holder]:
+        """What a team has in each account: as a group where its people are, as a role that they take elsewhere."""
+        for at, ground in enumerate(self.grounds):
+            bounds = [p.policy for p in ground.account.policies if p.name == PEOPLE_BOUNDARY]
+            role = ground.roles.get(name)
+            if name in ground.groups:
+                yield self.holder(at, ground.groups[name], bounds)
+            elif role is not None and role.path == TEAM_PATH:
+                yield self.holder(at, role, [p.policy for p in ground.account.policies if p.name == TEAM_BOUNDARY])
 
     def people(self) -> Iterator[Person]:
         """The people, with the teams that they are in."""
@@ -343,7 +360,7 @@ class _Gathering:
                 memberships.setdefault(name, []).append(one)
                 spans.setdefault(name, []).append(at)
         keys = {str(name): name for name in self.configuration.people}
-        users = self.grounds[0].users
+        users = {name: user for ground in self.grounds for name, user in ground.users.items()}
         for name, listed in sorted(memberships.items()):
             key = keys.get(name)
             entry = self.configuration.people[key] if key is not None else None
@@ -361,10 +378,11 @@ class _Gathering:
 
     def roles(self) -> Iterator[Role]:
         """The roles of the configuration, and those of break-glass, each with what it has where it is."""
-        names = sorted({name for ground in self.grounds for name in ground.roles})
+        roles = [{r.name: r for r in g.roles.values() if r.path != TEAM_PATH} for g in self.grounds]
+        names = sorted({name for here in roles for name in here})
         entries = {str(name): (name, entry) for name, entry in self.configuration.roles.items()}
         for name in names:
-            here = [(at, ground.roles[name]) for at, ground in enumerate(self.grounds) if name in ground.roles]
+            here = [(at, made[name]) for at, made in enumerate(roles) if name in made]
             first, made = here[0]
             key, entry = entries.get(name, (None, None))
             span = key.span if key is not None else made.span

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dutybound.report.facts import LEVELS, Facts, Held, Holder, Level, Membership
+from dutybound.report.facts import LEVELS, Account, Facts, Held, Holder, Level, Membership
 from dutybound.report.levels import Levels, newest
 from dutybound.report.text import csv_text
 
@@ -39,21 +39,22 @@ def _rows(facts: Facts) -> Iterator[tuple[str, ...]]:
     levels = Levels(facts)
     duties = {duty.name: duty for duty in facts.duties}
     teams = {team.name: team for team in facts.teams}
-    for at, account in enumerate(facts.accounts):
+    for at, account, id_ in _accounts(facts):
         holders = {team.name: holder for team in facts.teams for holder in team.holders if holder.account == at}
         taken = _taken(facts, at)
         for person in facts.people:
             held: dict[str, list[tuple[Membership, Holder, Held]]] = {}
             for member in person.memberships:
-                for one in holders[member.team].duties:
-                    if one.kind == "duty":
-                        held.setdefault(one.duty, []).append((member, holders[member.team], one))
+                holder = holders.get(member.team)  # a team without any work in an account has nothing there
+                for one in holder.duties if holder is not None else ():
+                    if one.kind == "duty" and holder is not None:
+                        held.setdefault(one.duty, []).append((member, holder, one))
             for name, ways in sorted(held.items()):
                 of = [teams[team] for team in dict.fromkeys(member.team for member, _, _ in ways)]
                 ends = [member.until for member, _, _ in ways]
                 last = newest(c for m, _, o in ways for c in (m.changed, o.changed, duties[name].changed))
                 yield (
-                    account.id,
+                    id_,
                     account.environment,
                     person.name,
                     person.full_name,
@@ -75,7 +76,7 @@ def _rows(facts: Facts) -> Iterator[tuple[str, ...]]:
         for user in facts.break_glass.users:
             changed = facts.break_glass.changed
             yield (
-                account.id,
+                id_,
                 account.environment,
                 user,
                 "",
@@ -94,6 +95,12 @@ def _rows(facts: Facts) -> Iterator[tuple[str, ...]]:
                 changed.author if changed else "",
                 changed.commit if changed else "",
             )
+
+
+def _accounts(facts: Facts) -> Iterator[tuple[int, Account, str]]:
+    """Every account that is deployed to, with the place of the one that stands for it, and its own id."""
+    for at, account in enumerate(facts.accounts):
+        yield from ((at, account, id_) for id_ in account.ids or (account.id,))
 
 
 def _levels(counts: Iterator[dict[Level, int]]) -> str:
