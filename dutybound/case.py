@@ -91,6 +91,11 @@ def team_of(group: str) -> str:
     return group.partition(".until-")[0]
 
 
+def stands_for_team(holder: Holder) -> bool:
+    """Whether a group or role is that of a team."""
+    return is_team(holder) if isinstance(holder, Role) else holder.path == TEAM_PATH
+
+
 def account_of(arn: str) -> str:
     """The account id in an ARN, or an empty text."""
     parts = arn.split(":", 5)
@@ -446,6 +451,6 @@ def _way(statement: Statement, policy: str, holder: Holder, at: Span | None) -> 
     kind: Literal["team", "role", "break-glass"] = "role" if isinstance(holder, Role) else "team"
     if holder.path == "/break-glass/":
         kind = "break-glass"
-    elif holder.path == TEAM_PATH:
+    elif stands_for_team(holder):
         kind = "team"
     return Way(holder.name, kind, policy, statement, at, holder.span, policy in holder.managed)

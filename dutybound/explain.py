@@ -26,6 +26,7 @@ from dutybound.case import (
     WrongQuestion,
     account_of,
     is_arn,
+    stands_for_team,
     team_of,
 )
 from dutybound.catalog import Action
@@ -34,7 +35,6 @@ from dutybound.diagnostic import did_you_mean, quoted, visible
 from dutybound.evaluate import Decision, Judge, Outcome, Request
 from dutybound.fence import key_of
 from dutybound.grant import unknown_action_hint
-from dutybound.hub import TEAM_PATH
 from dutybound.managed import managed_policy
 from dutybound.nearest import Near, allows, nearest
 from dutybound.policy import Condition, Policy, Statement, glob
@@ -389,7 +389,7 @@ class _Explaining:
         self.context = {key: value for key, value in self.known.items() if value is not None}
 
     def answer(self) -> Explanation:
-        groups = [h.name for h, _ in self.case.holders if h.path == TEAM_PATH]
+        groups = [h.name for h, _ in self.case.holders if stands_for_team(h)]
         teams = tuple(dict.fromkeys(map(team_of, groups)))
         blank = Explanation(self.question, self.case.kind, teams, "denied", notes=tuple(self._notes()))
         return self._on_resource(blank) if self.resource else self._on_anything(blank)

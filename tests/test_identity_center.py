@@ -21,12 +21,14 @@ from dutybound.baseline import Account, Baseline, IdentityCenter
 from dutybound.callers import callers
 from dutybound.case import Question
 from dutybound.compare import compare
-from dutybound.compiler import compile_deployment, compile_everywhere
+from dutybound.compiler import compile_deployment, compile_everywhere, read_path
 from dutybound.diagnostic import Diagnostic, Text, render_all
 from dutybound.escalate import escalations
 from dutybound.evaluate import Judge, Policies, Request, in_account
 from dutybound.explain import explain, list_access, who_can
 from dutybound.policy import Statement
+from dutybound.report.gather import facts
+from dutybound.report.history import NoHistory
 from dutybound.rollout import Deployment
 from tests.conftest import ROOT
 
@@ -426,3 +428,14 @@ def linted(folder: Path, center_: IdentityCenter) -> dict[str, int]:
     )
     assert (run.returncode, run.stdout) == (0, "")
     return dict(Counter(r["Type"] for template in full.values() for r in template["Resources"].values()))
+
+
+def test_reports_know_the_teams() -> None:
+    """A team is a team with its duties in each account, and its people are people without a user."""
+    reading = read_path(EXAMPLE)
+    assert reading.value is not None
+    baselines = {d.name: b for d, b in example().baselines}
+    made = facts(reading.value, baselines, {}, NoHistory(), "config", "2026-12-01", "", ())
+    assert [len(team.holders) for team in made.teams] == [4, 1, 3, 1]
+    assert [person.name for person in made.people] == ["anna", "dana", "john", "maria", "olga"]
+    assert "developers" not in {role.name for role in made.roles}
