@@ -76,8 +76,8 @@ class _Run:
         self.partition = catalog.partition(self.region)
         self.callers = callers(baseline, account, self.partition)
         self.teams = teams(baseline, account, self.partition)
-        path = f"arn:{self.partition}:iam::{self.account}:role/teams/"
-        self.members = {f"{path}{role.name}": role.members for role in account.roles if role.members}
+        members = {role.name: role.members for role in account.roles if role.members}
+        self.members = {c.role: members[c.name] for c in self.callers if c.role and c.name in members}
         self.today = today or date(2000, 1, 1)
         self.sides: dict[object, OwnSide] = {}
         self.within: dict[object, frozenset[Action]] = {}

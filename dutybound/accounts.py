@@ -15,8 +15,9 @@ from dutybound.baseline import Target
 from dutybound.config import Account, Configuration, environments
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 
-Standing = Literal["alone", "hub", "member"]
-"""Alone: people and what they do in one account. Hub: people, who take roles elsewhere. Member: no people."""
+Standing = Literal["alone", "hub", "member", "management"]
+"""Alone: people and what they do in one account. Hub: people, who take roles elsewhere. Member: no people. Management:
+that of the organization, which for people in Identity Center holds the break-glass users and no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,13 @@ def hub(configuration: Configuration) -> str | None:
     """The id of the account that holds the people, where it is another than the one they work in."""
     name = configuration.organization.hub if configuration.organization.people_in == "iam" else None
     return str(configuration.accounts[name].id) if name is not None and name in configuration.accounts else None
+
+
+def break_glass_home(configuration: Configuration) -> str | None:
+    """The id of the account that holds the break-glass users, where not each account has its own."""
+    organization, known = configuration.organization, configuration.accounts
+    name = organization.hub if organization.people_in == "iam" else organization.management
+    return str(known[name].id) if name is not None and name in known else None
 
 
 def check(configuration: Configuration) -> Iterator[Diagnostic]:
@@ -140,7 +148,7 @@ def _organization_errors(configuration: Configuration) -> Iterator[Diagnostic]:
 def _standing(configuration: Configuration, name: str) -> Standing:
     wanted = configuration.organization
     if wanted.people_in == "identity-center":
-        return "member"
+        return "management" if name == wanted.management else "member"
     if wanted.hub is None:
         return "alone"
     return "hub" if name == wanted.hub else "member"

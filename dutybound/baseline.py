@@ -37,13 +37,14 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class ManagedPolicy:
-    """A customer managed policy."""
+    """A customer managed policy; an `inline` one stands in the permission set that holds it, and in no stack here."""
 
     logical_id: str
     stack: StackName
     name: str
     path: str
     policy: Policy
+    inline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,10 @@ class Role:
     permissions_boundary: str | None = None
     """A customer managed policy by name."""
     members: tuple[str, ...] = ()
-    """For a role that stands for a team of the hub, who is in the team."""
+    """For a role that stands for a team whose people sign in elsewhere, who is in the team."""
+    permission_set: str | None = None
+    """The permission set that Identity Center makes the role of. Then `name` is that of the team, and it is in no
+    stack here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +286,16 @@ class Account:
     analyzed_in: str | None = None
     """The id of the account whose analyzers, of the whole organization, look at this one too."""
 
+    @property
+    def own_policies(self) -> tuple[ManagedPolicy, ...]:
+        """The policies that its stacks make."""
+        return tuple(policy for policy in self.policies if not policy.inline)
+
+    @property
+    def own_roles(self) -> tuple[Role, ...]:
+        """The roles that its stacks make; Identity Center makes the others."""
+        return tuple(role for role in self.roles if role.permission_set is None)
+
     def policy(self, name: str) -> ManagedPolicy:
         """The customer managed policy of that name. Raises KeyError if there is none."""
         for policy in self.policies:
@@ -321,6 +335,92 @@ class OrganizationPolicy:
     description: str
     policy: Policy
     targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryUser:
+    """A person in Identity Center's own directory: there already, with an `id`, or made."""
+
+    logical_id: str
+    stack: StackName
+    name: str
+    shown: str
+    """The person's own name, or again `name`."""
+    email: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryGroup:
+    """A group of people in the directory. With an `id` it is there already, in an external directory that alone says
+    who is in it; without, it is made.
+    """
+
+    logical_id: str
+    stack: StackName
+    name: str
+    purpose: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A user of the directory in one of its groups, by the names of both."""
+
+    logical_id: str
+    stack: StackName
+    group: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionSet:
+    """A permission set, of which Identity Center makes a role in each account that it is assigned in.
+
+    `policies` are customer managed policies by name and path, which each of these accounts has; so is `boundary`.
+    """
+
+    logical_id: str
+    stack: StackName
+    name: str
+    purpose: str
+    session: str
+    """How long a session lasts, as ISO 8601 says it: `PT8H`."""
+    inline: Policy | None
+    policies: tuple[tuple[str, str], ...]
+    managed: tuple[str, ...]
+    boundary: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A group that has a permission set in an account, by the names of both and the account's id."""
+
+    logical_id: str
+    stack: StackName
+    group: str
+    permission_set: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityCenter:
+    """What stands in the account that manages the organization for people who sign in through Identity Center.
+
+    `attributes` are what sessions carry as tags, each with where it comes from.
+    """
+
+    instance: str
+    store: str
+    account: Target
+    stacks: tuple[Stack, ...]
+    tags: tuple[tuple[str, str], ...]
+    users: tuple[DirectoryUser, ...]
+    groups: tuple[DirectoryGroup, ...]
+    memberships: tuple[Membership, ...]
+    permission_sets: tuple[PermissionSet, ...]
+    assignments: tuple[Assignment, ...]
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

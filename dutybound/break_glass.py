@@ -250,10 +250,20 @@ class _BreakGlass:
         """
         # A role that a team makes may be given all of Secrets Manager, and would open what its maker may not.
         paths = ["role/roles/*", "user/people/*", *([f"role{self.workloads}*"] if self.workloads else [])]
-        people = tuple(sorted(f"arn:{PARTITION}:iam::{ACCOUNT}:{path}" for path in paths))
         emergency = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:{kind}/break-glass/*" for kind in ("role", "user"))
+        paths += [f"role{r.path}AWSReservedSSO_{r.permission_set}_*" for r in self.others.roles if r.permission_set]
+        people = tuple(sorted(f"arn:{PARTITION}:iam::{ACCOUNT}:{path}" for path in paths))
         setters = password_setters(self.others, self.wanted.users)
-        but = (Condition("ArnNotEquals", "aws:PrincipalArn", setters),) if setters else ()
+        # The names of roles that Identity Center makes end in digits that only it knows.
+        but = (
+            (
+                Condition(
+                    "ArnNotLike" if any(map(_is_pattern, setters)) else "ArnNotEquals", "aws:PrincipalArn", setters
+                ),
+            )
+            if setters
+            else ()
+        )
         return Policy(
             (
                 self._deny("SealFromPeopleAndRoles", Condition("ArnLike", "aws:PrincipalArn", people), *but),
@@ -567,8 +577,14 @@ def password_setters(account: Account, users: Iterable[str]) -> tuple[str, ...]:
         for holder in holders:
             judge = Judge(_at_most(policy) for policy in policies_of(own, holder.name, _ANY))
             if any(judge.decide(call).outcome != "denied" for call in calls):
-                out.append(f"arn:{PARTITION}:iam::{ACCOUNT}:{kind}{holder.path}{holder.name}")
+                made = holder.permission_set if isinstance(holder, Role) else None
+                name = holder.name if made is None else f"AWSReservedSSO_{made}_*"
+                out.append(f"arn:{PARTITION}:iam::{ACCOUNT}:{kind}{holder.path}{name}")
     return tuple(sorted(out))
+
+
+def _is_pattern(arn: str) -> bool:
+    return arn.endswith("*")
 
 
 _ANY = "111122223333"

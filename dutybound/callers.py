@@ -78,6 +78,18 @@ def teams(baseline: Baseline, account: Account, partition: str = "aws") -> tuple
 
 _KINDS: dict[str, Kind] = {"/break-glass/": "break-glass", "/teams/": "team"}
 """What stands for whom, by the path of a role: that of a team is taken by its people, who are in another account."""
+_HASH = "0123456789abcdef"
+"""Stands for what Identity Center puts behind the name of a permission set, which is another in each account."""
+
+
+def is_team(role: Role) -> bool:
+    """Whether a role stands for a team, whose people sign in elsewhere."""
+    return role.permission_set is not None or _KINDS.get(role.path) == "team"
+
+
+def name_in_arn(role: Role) -> str:
+    """The name of a role in ARNs (Identity Center User Guide, "Referencing permission sets in resource policies")."""
+    return role.name if role.permission_set is None else f"AWSReservedSSO_{role.permission_set}_{_HASH}"
 
 
 class _Callers:
@@ -117,9 +129,12 @@ class _Callers:
         return Caller(user.name, kind, arn, Policies(groups=held, boundary=boundary), user.groups, tags)
 
     def _role(self, role: Role) -> Caller:
-        session = f"arn:{self.partition}:sts::{self.id}:assumed-role/{role.name}/session"
-        own = f"arn:{self.partition}:iam::{self.id}:role{role.path}{role.name}"
-        kind = _KINDS.get(role.path, "role")
+        name = name_in_arn(role)
+        session = f"arn:{self.partition}:sts::{self.id}:assumed-role/{name}/session"
+        own = f"arn:{self.partition}:iam::{self.id}:role{role.path}{name}"
+        kind = "team" if is_team(role) else _KINDS.get(role.path, "role")
         boundary = self.policies[role.permissions_boundary] if role.permissions_boundary else None
         policies = Policies(identity=self._held(role), boundary=boundary)
-        return Caller(role.name, kind, session, policies, (), self.baseline.tags, own)
+        # Identity Center gives its roles none of our tags.
+        tags = () if role.permission_set is not None else self.baseline.tags
+        return Caller(role.name, kind, session, policies, (), tags, own)

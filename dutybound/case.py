@@ -14,7 +14,7 @@ from typing import Literal
 from dutybound import catalog
 from dutybound.arns import Where
 from dutybound.baseline import Account, Baseline, Group, Role, User
-from dutybound.callers import ACCOUNT_ID, Caller, Session, callers
+from dutybound.callers import ACCOUNT_ID, Caller, Session, callers, is_team, name_in_arn
 from dutybound.catalog import Action
 from dutybound.diagnostic import Span, did_you_mean, quoted
 from dutybound.evaluate import Judge, Policies, in_account
@@ -89,6 +89,11 @@ class Way:
 def team_of(group: str) -> str:
     """The team that a group is of. No team's name holds a dot."""
     return group.partition(".until-")[0]
+
+
+def stands_for_team(holder: Holder) -> bool:
+    """Whether a group or role is that of a team."""
+    return is_team(holder) if isinstance(holder, Role) else holder.path == TEAM_PATH
 
 
 def account_of(arn: str) -> str:
@@ -174,7 +179,7 @@ class Ground:
     def role_named(self, resource: str) -> Role | None:
         """The role of this baseline that an ARN names."""
         prefix = f"arn:{self.partition}:iam::{self.id}:role"
-        return next((r for r in self.account.roles if resource == f"{prefix}{r.path}{r.name}"), None)
+        return next((r for r in self.account.roles if resource == f"{prefix}{r.path}{name_in_arn(r)}"), None)
 
     def of_resource(self, resource: str) -> Policy:
         """The policy that decides on the resource's side: of a role its trust; else the account's, which leaves it to
@@ -206,7 +211,7 @@ class Ground:
         if text.startswith("arn:"):
             return (self.of_arn(text),)
         wanted, _, name = text.rpartition(":")
-        roles = [r.name for r in self.account.roles if wanted == "role" or r.path != TEAM_PATH]
+        roles = [r.name for r in self.account.roles if wanted == "role" or not is_team(r)]
         people = [*self.users, *(p for p in self.of_people if p not in self.users)]
         named: dict[str, Iterable[str]] = {"person": people, "team": self._teams(), "role": roles}
         folded = name.casefold()
@@ -227,7 +232,7 @@ class Ground:
 
     def _teams(self) -> list[str]:
         groups = [g.name for g in self.account.groups if g.path == TEAM_PATH and team_of(g.name) == g.name]
-        return [*groups, *(r.name for r in self.account.roles if r.path == TEAM_PATH)]
+        return [*groups, *(r.name for r in self.account.roles if is_team(r))]
 
     def case_of(self, sort: str, name: str) -> Case:
         """A 'user' or 'role' by its exact name. Raises KeyError."""
@@ -263,6 +268,10 @@ class Ground:
             raise NotOurs("it was the root user, whom no policy of the baseline limits or grants anything")
         name = rest.partition("/")[0] if kind == "assumed-role" else rest.rpartition("/")[2]
         sort = "user" if kind == "user" else "role"
+        if provisioned := _PROVISIONED.fullmatch(name):
+            role = next((r for r in self.account.roles if r.permission_set == provisioned[1]), None)
+            if role is not None:
+                return self.case_of("role", role.name)
         if kind not in ("user", "role", "assumed-role") or (sort, name) not in self.everybody:
             near = did_you_mean(name, [n for s, n in self.everybody if s == sort])
             what = "federated user" if kind == "federated-user" else sort
@@ -284,6 +293,10 @@ class Ground:
         if name in made:
             return f"arn:{self.partition}:iam::{self.id}:{kind}{made[name].path}{name}", ""
         return "", f"AWS calls the resource {quoted(text)}, which is no ARN: any resource counts"
+
+
+_PROVISIONED = re.compile(r"AWSReservedSSO_(.+)_[0-9a-f]{16}")
+"""The name of a role that Identity Center makes, with that of its permission set."""
 
 
 def is_arn(text: str) -> bool:
@@ -438,6 +451,6 @@ def _way(statement: Statement, policy: str, holder: Holder, at: Span | None) -> 
     kind: Literal["team", "role", "break-glass"] = "role" if isinstance(holder, Role) else "team"
     if holder.path == "/break-glass/":
         kind = "break-glass"
-    elif holder.path == TEAM_PATH:
+    elif stands_for_team(holder):
         kind = "team"
     return Way(holder.name, kind, policy, statement, at, holder.span, policy in holder.managed)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 FINDINGS = 1
 """Exit code when the input has findings; click itself exits with 2 for wrong usage."""
-EXAMPLES = ("personal", "small-team", "company", "regulated", "organization")
+EXAMPLES = ("personal", "small-team", "company", "regulated", "organization", "identity-center")
 """Configurations to start from, the first unless the user says otherwise: folders of `examples`."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it."""

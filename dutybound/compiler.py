@@ -20,6 +20,7 @@ from dutybound.baseline import Baseline, OrganizationPolicy
 from dutybound.config import Configuration, environments
 from dutybound.diagnostic import Checked, Diagnostic, Span, did_you_mean, in_order, quoted
 from dutybound.guardrails import Result
+from dutybound.identity_center import identity_center
 from dutybound.lower import lower
 from dutybound.organization import organization_policies
 from dutybound.read import Reading, read
@@ -106,7 +107,9 @@ def compile_deployment(path: Path, environment: str | None = None, today: date |
     baselines = tuple((d, checked.value) for d, checked in made.items() if checked.value is not None)
     # What is for the whole organization is known, and deployed, with the whole.
     policies, wrong = _organization_wide(configuration, made) if whole else ((), ())
-    deployment = Deployment(baselines, stack_sets(configuration, baselines), management(configuration), policies)
+    center = identity_center(configuration, baselines) if whole else None
+    managing = management(configuration)
+    deployment = Deployment(baselines, stack_sets(configuration, baselines), managing, policies, center)
     checked = Checked(deployment, in_order((*_told_once(made.values()), *wrong)))
     return replace(checked, value=None) if checked.failed else checked
 

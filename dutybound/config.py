@@ -275,6 +275,22 @@ InstanceArn = Annotated[
     ),
 ]
 IdentityStoreId = Annotated[Text, Word(r"d-[0-9a-f]{10}", 12, "an identity store's id is written as in 'd-1234567890'")]
+DirectoryId = Annotated[
+    Text,
+    Word(
+        r"([0-9a-f]{10}-)?[A-Fa-f0-9]{8}(-[A-Fa-f0-9]{4}){3}-[A-Fa-f0-9]{12}",
+        47,
+        "an id of the directory is written as in '906712e5d1-a1b2c3d4-5678-90ab-cdef-111122223333'",
+    ),
+]
+AttributePath = Annotated[
+    Text,
+    Word(
+        r"\$\{path:[A-Za-z0-9_.:\[\]= \"-]+\}",
+        255,
+        "an attribute of the directory is written as in '${path:enterprise.costCenter}'",
+    ),
+]
 UnitPath = Annotated[
     Text,
     Word(
@@ -554,6 +570,18 @@ class IdentityCenter(Model):
     groups: Literal["create", "lookup"] = Field(
         "create", description="Make the groups, or use those of an external directory (default: create)"
     )
+    region: RegionName | None = Field(
+        None, description="The Region of the instance (default: `home_region`)", examples=["eu-west-1"]
+    )
+    mfa: Literal["every-sign-in"] | None = Field(
+        None,
+        description="That its console is set to ask for MFA at every sign-in, so that duties which ask for MFA hold",
+    )
+    attributes: dict[TagKey, AttributePath] = Field(
+        default_factory=dict,
+        description="Attributes of the directory that sessions carry as tags of the principal",
+        examples=[{"cost-center": "${path:enterprise.costCenter}"}],
+    )
 
 
 class Contact(Model):
@@ -658,6 +686,11 @@ class Person(Model):
     tags: dict[TagKey, TagValue] = Field(
         default_factory=dict, description="Tags of the user", examples=[{"cost-center": "42"}]
     )
+    user: DirectoryId | None = Field(
+        None,
+        description="With people in Identity Center: the id of the user who is there (default: the user is made)",
+        examples=["906712e5d1-a1b2c3d4-5678-90ab-cdef-444455556666"],
+    )
 
 
 class Member(Model):
@@ -742,6 +775,11 @@ class Team(Model):
         None, description="How long a session of a role that trusts the team may last (1h to 12h)", examples=["8h"]
     )
     never: tuple[DutyUse, ...] = Field((), description="Duties denied to the team, whatever else grants them")
+    group: DirectoryId | None = Field(
+        None,
+        description="With the groups of an external directory: the id of the team's",
+        examples=["906712e5d1-a1b2c3d4-5678-90ab-cdef-111122223333"],
+    )
 
 
 class ServiceTrust(Model):

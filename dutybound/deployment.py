@@ -110,7 +110,7 @@ _Row = tuple[str, str, str, tuple[str, ...]]
 
 
 def _of_iam(account: Account) -> Iterator[_Row]:
-    for policy in account.policies:
+    for policy in account.own_policies:
         yield "AWS::IAM::ManagedPolicy", policy.stack, policy.logical_id, (policy.name, policy.path)
     for group in account.groups:
         yield "AWS::IAM::Group", group.stack, group.logical_id, (group.name,)
@@ -119,7 +119,7 @@ def _of_iam(account: Account) -> Iterator[_Row]:
     for provider in account.identity_providers:
         yield "AWS::IAM::OIDCProvider", provider.stack, provider.logical_id, (provider.url,)
     forwarder: tuple[Role, ...] = (account.alarm.forwarder,) if account.alarm is not None else ()
-    for role in (*account.roles, *forwarder):
+    for role in (*account.own_roles, *forwarder):
         yield "AWS::IAM::Role", role.stack, role.logical_id, (role.name, role.path)
         if role.instance_profile is not None:
             yield "AWS::IAM::InstanceProfile", role.stack, role.instance_profile, (role.name, role.path)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from dutybound import catalog
 from dutybound.baseline import Baseline
-from dutybound.callers import Session
+from dutybound.callers import Session, is_team
 from dutybound.case import (
     EVERYTHING,
     Case,
@@ -26,6 +26,7 @@ from dutybound.case import (
     WrongQuestion,
     account_of,
     is_arn,
+    stands_for_team,
     team_of,
 )
 from dutybound.catalog import Action
@@ -34,7 +35,6 @@ from dutybound.diagnostic import did_you_mean, quoted, visible
 from dutybound.evaluate import Decision, Judge, Outcome, Request
 from dutybound.fence import key_of
 from dutybound.grant import unknown_action_hint
-from dutybound.hub import TEAM_PATH
 from dutybound.managed import managed_policy
 from dutybound.nearest import Near, allows, nearest
 from dutybound.policy import Condition, Policy, Statement, glob
@@ -175,8 +175,12 @@ _BEST: tuple[Outcome, ...] = ("denied", "unknown", "allowed")
 
 def _taken(ground: Ground, who: str, names: Sequence[str]) -> Iterator[str]:
     """How somebody acts here whose user is in another account."""
-    roles = [ground.roles[name] for name in names if name in ground.roles and ground.roles[name].path == TEAM_PATH]
+    roles = [ground.roles[name] for name in names if name in ground.roles and is_team(ground.roles[name])]
     if not roles:
+        return
+    if sets := [role.permission_set for role in roles if role.permission_set is not None]:
+        one = ", one at a time" if len(sets) > 1 else ""
+        yield f"people sign in through Identity Center here, with the permission set {' or '.join(sets)}{one}"
         return
     principal = next(v for s in roles[0].trust.statements for p in s.principals for v in p.values)
     home = principal.split(":")[-2]
@@ -385,7 +389,7 @@ class _Explaining:
         self.context = {key: value for key, value in self.known.items() if value is not None}
 
     def answer(self) -> Explanation:
-        groups = [h.name for h, _ in self.case.holders if h.path == TEAM_PATH]
+        groups = [h.name for h, _ in self.case.holders if stands_for_team(h)]
         teams = tuple(dict.fromkeys(map(team_of, groups)))
         blank = Explanation(self.question, self.case.kind, teams, "denied", notes=tuple(self._notes()))
         return self._on_resource(blank) if self.resource else self._on_anything(blank)

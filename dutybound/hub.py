@@ -112,16 +112,18 @@ def _asks(condition: Condition) -> bool:
     )
 
 
-def team_boundary(configuration: Configuration) -> Policy:
+def team_boundary(configuration: Configuration, taken: bool = False) -> Policy:
     """The permissions boundary of every team's role in a member account: nobody of a team changes the baseline itself.
 
-    Its Allow grants nothing. Who deploys the baseline does not come as a team.
+    Its Allow grants nothing. Who deploys the baseline does not come as a team. With `taken` there are roles in the
+    account that a team takes from here, and not from the hub.
     """
     origins = (Origin("organization", configuration.organization.span),)
     arns = tuple(f"arn:{PARTITION}:iam::{ACCOUNT}:{name}*" for name in _BASELINE)
     ceiling = Statement("BoundaryThatGrantsNothing", "Allow", actions=("*",), resources=("*",), origins=origins)
     # Passing a role is for whoever trusts it to refuse: of these, roles of the configuration alone trust services.
-    keep = Statement("KeepBaseline", "Deny", not_actions=(*LOOK, "iam:PassRole"), resources=arns, origins=origins)
+    left = (*LOOK, "iam:PassRole", *(("sts:AssumeRole",) if taken else ()))
+    keep = Statement("KeepBaseline", "Deny", not_actions=left, resources=arns, origins=origins)
     return Policy((ceiling, keep))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
-from dutybound import accounts, boundary, catalog, detectors, fence, placement
+from dutybound import accounts, boundary, catalog, detectors, fence, identity_center, placement
 from dutybound.accounts import Destination
 from dutybound.asked import Scope
 from dutybound.baseline import (
@@ -106,8 +106,9 @@ class _Lowering:
         self.configuration: Configuration = reading.configuration
         self.duties = reading.duties
         self.destination, self.today = destination, today
-        self.has_people = destination.standing != "member"
+        self.has_people = destination.standing in ("alone", "hub")
         self.hub = accounts.hub(self.configuration) or ACCOUNT
+        self.through_center = identity_center.people_here(self.configuration)
         self.found: list[Diagnostic] = []
         self.held = held
         self.scope = scope_of(self.configuration)
@@ -133,6 +134,8 @@ class _Lowering:
         roles = [self._role(name, role, policies) for name, role in sorted(self._here().items())]
         if not self.has_people and self.hub != ACCOUNT:
             roles += [r for name, team in teams for r in self._team_role(name, team, policies)]
+        if self.through_center:
+            roles += [r for name, team in teams for r in self._team_sets(name, team, policies)]
         users = self._people() if self.has_people else []
         targets = self.destination.targets
         account = Account(
@@ -167,11 +170,14 @@ class _Lowering:
         wanted, passwords = self.configuration.break_glass, self.configuration.passwords
         bounds = self.configuration.guardrails.boundary
         path = str(bounds.path) if bounds is not None else None
-        users_in = ACCOUNT if self.has_people else self.hub
+        elsewhere = self.destination.standing == "member"
+        users_in = accounts.break_glass_home(self.configuration) if elsewhere else None
         taken = None
-        if self.destination.standing == "hub":
+        if self.destination.standing in ("hub", "management"):
             taken = takes_break_glass(self.configuration, self.found)
-        emergency = break_glass(wanted, passwords, account, self.prefix, self.found, path, users_in, taken, self.watch)
+        emergency = break_glass(
+            wanted, passwords, account, self.prefix, self.found, path, users_in or ACCOUNT, taken, self.watch
+        )
         return replace(
             account,
             policies=tuple(sorted([*account.policies, *emergency.policies], key=lambda p: p.name)),
@@ -213,8 +219,9 @@ class _Lowering:
                 yield self._shared(self._mfa_name(), "teams", mfa_policy(configuration.mfa))
                 if (bounds := people_boundary(configuration.mfa)) is not None:
                     yield self._shared(PEOPLE_BOUNDARY, "teams", bounds)
-            elif self.hub != ACCOUNT:
-                yield self._shared(TEAM_BOUNDARY, "teams", team_boundary(configuration))
+            elif self.hub != ACCOUNT or self.through_center:
+                taken = self.through_center and any(isinstance(r.trusts, TeamTrust) for r in self._here().values())
+                yield self._shared(TEAM_BOUNDARY, "teams", team_boundary(configuration, taken))
             if people:
                 yield self._shared(FOR_PEOPLE, "teams", Policy(people))
         if configuration.roles and fences:
@@ -317,6 +324,66 @@ class _Lowering:
             members=tuple(sorted(str(m.name) for m in team.members)),
         )
 
+    def _team_sets(self, name: Text, team: Team, policies: list[ManagedPolicy]) -> Iterator[Role]:
+        """The roles that Identity Center makes for a team here: one, and one for each day on which memberships end."""
+        if not identity_center.works_in(self.configuration, name, team, self.destination):
+            return
+        who = f"team {quoted(name)}"
+        uses = duties_in(team, self.destination)
+        access = self._access(f"team {name}", uses)
+        access = replace(access, statements=(*access.statements, *may_take(name, self._here())))
+        center = self.configuration.organization.identity_center
+        if center is not None and center.mfa is not None:
+            access = replace(access, statements=tuple(proved(access.statements)))
+            hint = "the sign-in asks for MFA already: give it a duty that asks for no fresh one"
+        else:
+            hint = "set MFA at every sign-in in the console of Identity Center (Settings, Authentication), and say so: "
+            hint += "'identity_center: {mfa: every-sign-in}'"
+        named = identity_center.without_user_names(who, access.statements, self.found)
+        access = replace(access, statements=tuple(named))
+        self._check_mfa(who, access, hint)
+        denies = [*self._never(team), *self._denied_anyway(uses, access)]
+        for group in identity_center.group_names(name, team):
+            day = identity_center.day_of(group, name)
+            ending = _ending(access, day) if day else access
+            yield self._set_role(name, team, group, ending, denies, policies)
+        for member in team.members:
+            if member.until is not None:
+                self._check_end(f"the membership of {quoted(member.name)} in team {quoted(name)}", member.until)
+
+    def _set_role(
+        self,
+        name: Text,
+        team: Team,
+        group: str,
+        access: Access,
+        denies: list[Statement],
+        policies: list[ManagedPolicy],
+    ) -> Role:
+        who = f"team {quoted(name)}"
+        shared = [FOR_PEOPLE] if self._fences_people() else []
+        statements = _distinct([*access.statements, *denies])
+        inline = identity_center.as_inline(f"team-{group}", statements)
+        most = min(POLICIES_PER_ROLE, identity_center.POLICIES_PER_SET) - len(shared) - len(access.managed)
+        mine = [inline] if inline else self._packed(who, f"team-{group}", name, statements, most, self._stack("teams"))
+        policies += mine
+        return Role(
+            logical_id("TeamRole", group),
+            "",
+            group,
+            identity_center.path_of_sets(self.configuration),
+            str(team.purpose),
+            identity_center.trust_of_sets((Origin("identity_center", name.span),)),
+            tuple(sorted([*(p.name for p in mine), *shared])),
+            access.managed,
+            session_seconds=self._session(who, team.session),
+            span=name.span,
+            attached=access.attached,
+            permissions_boundary=TEAM_BOUNDARY,
+            members=identity_center.members_of(group, name, team),
+            permission_set=identity_center.set_name(group, str(self.destination.name)),
+        )
+
     def _group(
         self,
         name: Text,
@@ -388,7 +455,7 @@ class _Lowering:
         # Whoever takes a team's role is a person, and works from where people work.
         places = fence.place(self.configuration.guardrails) if isinstance(role.trusts, TeamTrust) else ()
         statements = _distinct([*access.statements, *self._denied_anyway(role.duties, access), *places])
-        trust = trust_policy(name, role, self.region, self.found, self.hub)
+        trust = self._trust(name, role)
         if role.until is not None:
             self._check_end(who, role.until)
             statements.append(_after_end(role.until, Origin("until", role.until.span)))
@@ -412,6 +479,16 @@ class _Lowering:
             span=name.span,
             attached=access.attached,
         )
+
+    def _trust(self, name: Text, role: RoleEntry) -> Policy:
+        trust = trust_policy(name, role, self.region, self.found, self.hub)
+        if self.through_center and isinstance(role.trusts, TeamTrust):
+            team = self.configuration.teams[role.trusts.team]
+            groups = identity_center.group_names(role.trusts.team, team)
+            sets = [identity_center.set_name(group, str(self.destination.name)) for group in groups]
+            path, origins = identity_center.path_of_sets(self.configuration), trust.statements[0].origins
+            return identity_center.trust_in_team(path, sets, origins)
+        return trust
 
     def _role_session(self, who: str, role: RoleEntry) -> int:
         """How long the role's sessions last: its own word, or that of the team that it trusts."""
@@ -547,7 +624,7 @@ def account_counts(account: Account) -> dict[str, int]:
     return {
         "groups-per-account": len(account.groups),
         "oidc-providers-per-account": len(account.identity_providers),
-        "policies-per-account": len(account.policies),
+        "policies-per-account": len(account.own_policies),
         "roles-per-account": len(account.roles) + 1,  # that of the alarm
         "users-per-account": len(account.users),
     }

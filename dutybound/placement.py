@@ -115,7 +115,7 @@ def _part(prefix: str, purpose: str, part: int) -> StackName:
 
 def _of_policy(policy: ManagedPolicy, prefix: str, parts: int) -> StackName:
     """That of its team or role: `team-NAME`, `team-NAME.2`, `team-NAME.until-2030-12-31`. No such name holds a dot."""
-    if policy.path != "/duties/":
+    if policy.path != "/duties/" or policy.inline:
         return policy.stack
     kind, _, owner = policy.name.partition(".")[0].partition("-")
     return stack(prefix, f"{kind}s", owner, parts)
@@ -123,14 +123,14 @@ def _of_policy(policy: ManagedPolicy, prefix: str, parts: int) -> StackName:
 
 def _weights(account: Account) -> Iterator[tuple[StackName, int, int]]:
     """Stack, number of resources and bytes of everything that can be many."""
-    for policy in account.policies:
+    for policy in account.own_policies:
         yield policy.stack, 1, _RESOURCE + _text(policy.policy)
     for group in account.groups:
         yield group.stack, 1, _RESOURCE + _REFERENCE * (len(group.policies) + len(group.managed)) + len(group.purpose)
     for user in account.users:
         lines = (*user.groups, *(f"{key}{value}" for key, value in user.tags))
         yield user.stack, 1, _RESOURCE + _REFERENCE + sum(_LINE + len(line.encode()) for line in lines)
-    for role in account.roles:
+    for role in account.own_roles:
         attached = _REFERENCE * (len(role.policies) + len(role.managed) + 1)
         profile = role.instance_profile is not None
         size = _RESOURCE * (2 if profile else 1) + attached + _text(role.trust) + len(role.purpose)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
-from dutybound import accounts, rollout, source
+from dutybound import accounts, identity_center, rollout, source
 from dutybound.config import (
     GRANT_KINDS,
     PLACEHOLDERS,
@@ -657,7 +657,7 @@ def _name_errors(configuration: Configuration) -> Iterator[Diagnostic]:
     yield from _same_but_for_case("role", [*configuration.roles, *map(Text, RESERVED_ROLES)])
     yield from _same_but_for_case("duty", list(configuration.duties))
     wrong = list(accounts.check(configuration))
-    yield from wrong or rollout.check(configuration)
+    yield from wrong or (*rollout.check(configuration), *identity_center.check(configuration))
     yield from _team_role_errors(configuration)
     yield from _people_errors(configuration)
     yield from _tag_errors(configuration)
@@ -681,8 +681,9 @@ def _same_but_for_case(kind: str, names: Iterable[Text]) -> Iterator[Diagnostic]
 
 
 def _team_role_errors(configuration: Configuration) -> Iterator[Diagnostic]:
-    """Teams of a hub are roles in the other accounts, where names are as unique as those of other roles."""
-    if configuration.organization.hub is None:
+    """Teams of a hub, or of Identity Center, are roles in the accounts, where answers tell them by their names."""
+    organization = configuration.organization
+    if organization.hub is None and organization.people_in == "iam":
         return
     roles = {name.casefold(): name for name in (*configuration.roles, *map(Text, RESERVED_ROLES))}
     for name in sorted(configuration.teams):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dutybound.accounts import Destination, destinations
-from dutybound.baseline import Baseline, OrganizationPolicy, Stack, StackSet, Target, logical_id
+from dutybound.baseline import Baseline, IdentityCenter, OrganizationPolicy, Stack, StackSet, Target, logical_id
 from dutybound.config import Configuration, Rollout
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 
@@ -30,6 +30,8 @@ class Deployment:
     management: Target | None = None
     """The account that holds the stack sets and the policies."""
     policies: tuple[OrganizationPolicy, ...] = ()
+    identity_center: IdentityCenter | None = None
+    """What stands there for people in Identity Center; None as well where a part of the whole is deployed."""
 
     def by_stacks(self) -> Iterator[tuple[Destination, Baseline]]:
         """The destinations whose accounts get stacks of their own."""

@@ -55,13 +55,13 @@ class BaselineStacks(Construct):
         scope = self if target else scope
         self.tags = [cdk.CfnTag(key=key, value=value) for key, value in baseline.tags]
         self.stacks = {stack.name: self._stack(scope, stack) for stack in account.stacks}
-        self.policies = {policy.name: self._policy(policy) for policy in account.policies}
+        self.policies = {policy.name: self._policy(policy) for policy in account.own_policies}
         self.groups = {group.name: self._group(group) for group in account.groups}
         self.secrets = {secret.logical_id: self._secret(secret) for secret in account.secrets}
         for user in account.users:
             self._user(user)
         self.identity_providers = {made.url: self._identity_provider(made) for made in account.identity_providers}
-        for role in account.roles:
+        for role in account.own_roles:
             self._role(role)
         if account.alarm is not None:
             self._alarm(account.alarm)
@@ -71,7 +71,7 @@ class BaselineStacks(Construct):
             self._analyzer(analyzer)
         for stack in self.stacks.values():
             if not stack.node.children:
-                _meant_to_be_empty(stack)
+                meant_to_be_empty(stack)
 
     def _stack(self, scope: Construct, stack: Stack) -> cdk.Stack:
         return cdk.Stack(
@@ -94,13 +94,13 @@ class BaselineStacks(Construct):
             policy.logical_id,
             managed_policy_name=policy.name,
             path=policy.path,
-            policy_document=_filled_in(policy.policy.document()),
+            policy_document=filled_in(policy.policy.document()),
         )
         self._kept(made, policy.stack)
         return made
 
     def _arns(self, stack: cdk.Stack, policies: Sequence[str], managed: Sequence[str]) -> list[str]:
-        aws = [_text(arn(id_, PARTITION)) for id_ in managed]
+        aws = [text(arn(id_, PARTITION)) for id_ in managed]
         return [*(self._arn(stack, name) for name in policies), *aws]
 
     def _arn(self, stack: cdk.Stack, name: str) -> str:
@@ -113,7 +113,7 @@ class BaselineStacks(Construct):
         if made.stack is stack:
             return made.ref
         stack.add_stack_dependency(made.stack)
-        return _text(f"arn:{PARTITION}:iam::{ACCOUNT}:policy{policy.path}{policy.name}")
+        return text(f"arn:{PARTITION}:iam::{ACCOUNT}:policy{policy.path}{policy.name}")
 
     def _group_name(self, stack: cdk.Stack, name: str) -> str:
         """The name of a group, for a user in `stack`, as with `_arn`."""
@@ -176,7 +176,7 @@ class BaselineStacks(Construct):
             stack,
             f"{secret.logical_id}Policy",
             secret_id=made.ref,
-            resource_policy=_filled_in(secret.policy.document()),
+            resource_policy=filled_in(secret.policy.document()),
             block_public_policy=True,
         )
         self._kept(fence, secret.stack)
@@ -190,7 +190,7 @@ class BaselineStacks(Construct):
             role_name=role.name,
             path=role.path,
             description=role.purpose,
-            assume_role_policy_document=_filled_in(role.trust.document()),
+            assume_role_policy_document=filled_in(role.trust.document()),
             managed_policy_arns=self._arns(stack, role.policies, role.managed),
             max_session_duration=role.session_seconds,
             permissions_boundary=self._arn(stack, boundary) if boundary else None,
@@ -243,7 +243,7 @@ class BaselineStacks(Construct):
         sns.CfnTopicPolicy(
             self.stacks[topic.stack],
             f"{topic.logical_id}Policy",
-            policy_document=_filled_in(topic.policy.document()),
+            policy_document=filled_in(topic.policy.document()),
             topics=[made.ref],
         )
 
@@ -254,7 +254,7 @@ class BaselineStacks(Construct):
             bus.logical_id,
             event_bus_name="default",
             statement_id=statement["Sid"],
-            statement=_filled_in(statement),
+            statement=filled_in(statement),
         )
 
     def _analyzer(self, analyzer: Analyzer) -> None:
@@ -285,7 +285,7 @@ class BaselineStacks(Construct):
             state="ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS",
             targets=[
                 events.CfnRule.TargetProperty(
-                    id="target", arn=_text(rule.target), role_arn=_text(rule.role) if rule.role else None
+                    id="target", arn=text(rule.target), role_arn=text(rule.role) if rule.role else None
                 )
             ],
             tags=self.tags,
@@ -301,7 +301,7 @@ class BaselineStacks(Construct):
             state="ENABLED",
             targets=[
                 events.CfnRule.TargetProperty(
-                    id="target", arn=_text(schedule.target), input=json.dumps(schedule.text, ensure_ascii=False)
+                    id="target", arn=text(schedule.target), input=json.dumps(schedule.text, ensure_ascii=False)
                 )
             ],
             tags=self.tags,
@@ -339,25 +339,25 @@ class BaselineStacks(Construct):
         )
 
 
-def _meant_to_be_empty(stack: cdk.Stack) -> None:
+def meant_to_be_empty(stack: cdk.Stack) -> None:
     """Let a stack without resources pass the CDK's own checks: its deployment deletes what was in it."""
     rule = cdk.Acknowledgment(id="CloudFormation-Validate::F0001", reason="Its last resource was removed, or none came")
     cdk.Validations.of(stack).acknowledge(rule)
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
     """A text for a template, with CloudFormation's Fn::Sub where it names the partition or the account."""
     return cdk.Fn.sub(_VARIABLE.sub("${!", value)) if _FILLED_IN in value else value
 
 
-def _filled_in(value: Any) -> Any:
+def filled_in(value: Any) -> Any:
     """A policy document for a template. What a user wrote (`${aws:username}`) is escaped, so that CloudFormation does
     not take it for its own.
     """
     if isinstance(value, dict):
-        return {key: _filled_in(inner) for key, inner in value.items()}
+        return {key: filled_in(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_filled_in(inner) for inner in value]
+        return [filled_in(inner) for inner in value]
     if isinstance(value, str) and _FILLED_IN in value:
         return {"Fn::Sub": _VARIABLE.sub("${!", value)}
     return value

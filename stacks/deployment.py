@@ -12,6 +12,7 @@ import aws_cdk as cdk
 from dutybound.rollout import Deployment
 
 from .baseline import BaselineStacks
+from .identity_center import IdentityCenterStacks
 from .organization import OrganizationPolicies
 from .stack_sets import StackSets
 
@@ -27,9 +28,12 @@ def build(app: cdk.App, deployment: Deployment, folder: Path) -> None:
             for target in destination.targets:
                 BaselineStacks(stage, baseline, account, target)
     baselines = {destination.name: baseline for destination, baseline in deployment.baselines}
+    carriers = []
     for name, sets in groupby(deployment.stack_sets, key=lambda s: s.destination):
         if deployment.management is not None:
-            StackSets(app, baselines[name], list(sets), deployment.management, folder)
+            carriers.append(StackSets(app, baselines[name], list(sets), deployment.management, folder))
+    if deployment.identity_center is not None:
+        IdentityCenterStacks(app, deployment.identity_center, carriers)
     if deployment.policies and deployment.management is not None:
         _, first = deployment.baselines[0]
         OrganizationPolicies(app, first, deployment.policies, deployment.management)

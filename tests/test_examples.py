@@ -33,6 +33,7 @@ ENVIRONMENTS = {
     "company": ["development", "production"],
     "regulated": ["development", "production"],
     "organization": ["data-dev", "development", "identity", "production"],
+    "identity-center": ["data-dev", "development", "management", "production"],
 }
 FILES = sorted(FOLDER.glob("*/*.yaml"))
 PROSE = {"purpose", "summary", "why", "reason", "description"}

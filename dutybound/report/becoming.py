@@ -11,10 +11,10 @@ from typing import Literal
 
 from dutybound import catalog
 from dutybound.baseline import Group, Role
+from dutybound.callers import is_team
 from dutybound.case import Case, Given, Ground, Question, team_of
 from dutybound.catalog import Action
 from dutybound.explain import Reach, WhoCan, who_of
-from dutybound.hub import TEAM_PATH
 from dutybound.nearest import speaks_of
 from dutybound.policy import glob
 from dutybound.report.facts import Becoming
@@ -40,7 +40,7 @@ def _outside(at: int, ground: Ground, role: Role) -> Iterator[Becoming]:
     for statement in role.trust.statements:
         when = conditions(statement, ground.partition)
         span = next((o.asked for o in statement.origins if o.asked), None)
-        if role.path == TEAM_PATH:
+        if is_team(role):
             # The trust is in the hub's people; which of them, a policy there says: those of the team.
             yield Becoming(at, "team", role.name, role.name, when=when, at=place(span))
             continue

@@ -14,11 +14,12 @@ from dutybound import catalog
 from dutybound.baseline import Baseline
 from dutybound.baseline import Group as GroupOf
 from dutybound.baseline import Role as RoleOf
+from dutybound.callers import is_team
 from dutybound.case import Ground
 from dutybound.config import Configuration, DutyUse, TeamTrust
 from dutybound.diagnostic import Diagnostic, Span, Text
 from dutybound.explain import stop_of
-from dutybound.hub import TEAM_BOUNDARY, TEAM_PATH
+from dutybound.hub import TEAM_BOUNDARY
 from dutybound.lower import PEOPLE_BOUNDARY, account_counts
 from dutybound.managed import managed_policy
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE
@@ -346,7 +347,7 @@ class _Gathering:
             role = ground.roles.get(name)
             if name in ground.groups:
                 yield self.holder(at, ground.groups[name], bounds)
-            elif role is not None and role.path == TEAM_PATH:
+            elif role is not None and is_team(role):
                 yield self.holder(at, role, [p.policy for p in ground.account.policies if p.name == TEAM_BOUNDARY])
 
     def people(self) -> Iterator[Person]:
@@ -362,6 +363,7 @@ class _Gathering:
         keys = {str(name): name for name in self.configuration.people}
         users = {name: user for ground in self.grounds for name, user in ground.users.items()}
         for name, listed in sorted(memberships.items()):
+            user = users.get(name)  # none of those who sign in through Identity Center
             key = keys.get(name)
             entry = self.configuration.people[key] if key is not None else None
             own = self.history.last(key.span if key is not None else None)
@@ -372,13 +374,13 @@ class _Gathering:
                 str(entry.name or "") if entry else "",
                 str(entry.email or "") if entry else "",
                 tuple(Tag(str(k), str(v)) for k, v in sorted(entry.tags.items())) if entry else (),
-                users[name].permissions_boundary or "",
+                (user.permissions_boundary or "") if user is not None else "",
                 self.history.newest(own, *(m.changed for m in listed)),
             )
 
     def roles(self) -> Iterator[Role]:
         """The roles of the configuration, and those of break-glass, each with what it has where it is."""
-        roles = [{r.name: r for r in g.roles.values() if r.path != TEAM_PATH} for g in self.grounds]
+        roles = [{r.name: r for r in g.roles.values() if not is_team(r)} for g in self.grounds]
         names = sorted({name for here in roles for name in here})
         entries = {str(name): (name, entry) for name, entry in self.configuration.roles.items()}
         for name in names:
