@@ -495,6 +495,11 @@ class _Gathering:
 def _mfa(configuration: Configuration) -> str:
     """What holds for people without MFA."""
     how = {"group": "a policy of every team", "boundary": "a permissions boundary", "both": "a policy and a boundary"}
+    center = configuration.organization.identity_center
+    if center is not None:
+        if center.mfa is None:
+            return "Identity Center decides when people need MFA; the configuration does not say that it always asks"
+        return "Identity Center asks people for MFA at every sign-in, as the configuration says of its settings"
     devices = "any device" if configuration.mfa.devices == "any" else "a security key"
     left = f"Without MFA people can only enrol {devices} for themselves"
     return f"{left}; enforced by {how[configuration.mfa.enforce_via]}"
