@@ -774,7 +774,8 @@ class _World:
         self, actions: Sequence[str], actor: _Actor, on: str, who: str, more: Known | None = None
     ) -> tuple[Step, ...] | None:
         """A policy with every right attached: AWS's own, or one that the actor writes itself."""
-        about = self._about(who, on.split(":")[5].partition("/")[0] if on else "role") if more is None else dict(more)
+        kind = on.split(":")[5].partition("/")[0] if on.count(":") > 4 else "role"
+        about = self._about(who, kind) if more is None else dict(more)
         for name in (ADMINISTRATOR, "IAMFullAccess"):
             steps = self.requests(actor, actions, on, {**about, "iam:PolicyARN": self._aws(name)})
             if steps:
