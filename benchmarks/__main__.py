@@ -92,7 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         sizes = [measured(people, Path(folder, str(people)), options.runs) for people in options.sizes]
     loads = json.loads(_run("-m", "benchmarks.simulate", "--json", "--share", SIMULATE_SHARE)[1])
-    text = table(sizes, options.runs, options.date) + judge_tables(sizes, loads)
+    changed = {
+        people: [json.loads(_run("-m", "benchmarks.compare", str(people))[1]) for _ in range(min(options.runs, 3))]
+        for people in options.sizes
+    }
+    nothing = _median(size.nothing for size in sizes)
+    text = table(sizes, options.runs, options.date) + judge_tables(sizes, loads) + compare_table(changed, nothing)
     print(text, end="")
     if options.date:
         (HERE / "results.md").write_text(text, encoding="utf-8")
@@ -100,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             **circumstances(options.runs, options.date),
             "sizes": [asdict(size) for size in sizes],
             "simulate": loads,
+            "compare": changed,
         }
         (HERE / "results.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
@@ -123,6 +129,28 @@ def measured(people: int, folder: Path, runs: int) -> Size:
         judge=None
         if people > MOST_JUDGED
         else judged(write({**files, "access.yaml": access_tests(files)}, folder.with_name(f"{people}-judged")), runs),
+    )
+
+
+def compare_table(changed: Mapping[int, Sequence[Mapping[str, float]]], nothing: float) -> str:
+    """What one changed duty costs to compare, at each size."""
+    head = " | ".join(f"{people:,} people" for people in changed)
+    rows = []
+    for name, says in (("compare", "comparing everybody"), ("diff", "`dutybound diff`, without the two compilations")):
+        medians = [_median(one[name] for one in runs) for runs in changed.values()]
+        rows.append(f"| {says} | {' | '.join(f'{m:.2f} s ({m / nothing:.1f})' for m in medians)} |")
+    memory = " | ".join(f"{_median(one['memory'] for one in runs):.0f} MB" for runs in changed.values())
+    return "\n".join(
+        [
+            "\n# What a change costs\n",
+            "One duty of many teams is changed. CPU seconds, medians of at most 3 runs; in brackets times "
+            "`python -c pass`.\n",
+            f"|  | {head} |",
+            f"| --- |{' ---: |' * len(changed)}",
+            *rows,
+            f"| peak memory | {memory} |",
+            "",
+        ]
     )
 
 

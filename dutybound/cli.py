@@ -184,10 +184,7 @@ def steps(path: Path, environment: str | None) -> None:
     metavar="[DIR]",
     help="Write pages to commit instead, a page for each team and duty, into DIR (docs/access).",
 )
-@click.option("--compliance", "judged", is_flag=True, help="With the controls of benchmarks; slow for many people.")
-def report(
-    path: Path, out: Path, environment: str | None, forms: tuple[str, ...], docs: Path | None, judged: bool
-) -> None:
+def report(path: Path, out: Path, environment: str | None, forms: tuple[str, ...], docs: Path | None) -> None:
     """Report who has access to what, and why.
 
     PATH is a folder or a file; without it, the folder config. Writes access.md and access.html for people, access.json
@@ -199,11 +196,11 @@ def report(
     from dutybound.report.history import History, NoHistory
     from dutybound.report.publish import publish
 
-    if docs is not None and (forms or judged):
-        raise click.UsageError("--docs writes pages of its own: it takes no --format and no --compliance")
+    if docs is not None and forms:
+        raise click.UsageError("--docs writes pages of its own: it takes no --format")
     if docs is not None and any(docs.glob("*.y*ml")):
         raise click.UsageError(f"{docs} holds a configuration; write PATH before --docs, and a folder as --docs=DIR")
-    found = _facts(path, environment, History() if docs is None else NoHistory(), judged)
+    found = _facts(path, environment, History() if docs is None else NoHistory())
     folder = out if docs is None else docs
     try:
         if docs is None:
@@ -222,7 +219,7 @@ def report(
         raise SystemExit(FINDINGS) from None
 
 
-def _facts(path: Path, environment: str | None, history: History, judged: bool = False) -> Facts:
+def _facts(path: Path, environment: str | None, history: History) -> Facts:
     """What a report of a configuration shows; one with errors ends the command with what is wrong."""
     from dutybound import diagnostic
     from dutybound.compiler import compile_for, compile_reading, read_path
@@ -241,7 +238,7 @@ def _facts(path: Path, environment: str | None, history: History, judged: bool =
     if reading.value is None or len(baselines) < len(made):
         raise SystemExit(FINDINGS)
     findings = {name: one.diagnostics for name, one in made.items()}
-    benchmarks = tuple(controls(baselines)) if judged else ()
+    benchmarks = tuple(controls(baselines))
     commit = commit_of(path)
     return facts(reading.value, baselines, findings, history, path.as_posix(), day.isoformat(), commit, benchmarks)
 

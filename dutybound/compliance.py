@@ -22,11 +22,11 @@ from dutybound.boundary import BOUNDARY
 from dutybound.callers import ACCOUNT_ID, Caller, Session, callers
 from dutybound.detectors import IDENTITY_RULE
 from dutybound.diagnostic import Span, visible
-from dutybound.evaluate import Judge, Request, in_account
+from dutybound.evaluate import Judge, Policies, Request, in_account
 from dutybound.fence import LOCK
 from dutybound.managed import managed_policy
 from dutybound.mfa import ENROL, MAKE_DEVICE, SEE_RULES, SELF
-from dutybound.policy import Policy, Statement
+from dutybound.policy import Policy, Statement, minified
 from dutybound.witness import OwnSide, possible, witness
 
 State = Literal["met", "not met", "not ours"]
@@ -147,10 +147,18 @@ _LEFT: dict[Session, frozenset[str]] = {
 def console_mfa(baseline: Baseline, account: Account) -> Judged:
     """Asked of the judge, over every action: without MFA nobody can do more than enrol, and that for oneself alone."""
     users = {user.name: user for user in account.users}
-    people = {(c.policies, c.tags): c for c in callers(baseline, account) if not c.role}
+    people = [caller for caller in callers(baseline, account) if not caller.role]
+    # Whoever has any rights and the same denies can do at least as much: mostly that one answer settles all.
+    unbound = {(c.policies.boundary, _mfa_denies(c)): replace(c, policies=_any_rights(c)) for c in people}
+    settled = {
+        key
+        for key, most in unbound.items()
+        if not any(_beyond_enrolment(most, session, account.home_region) for session in _WITHOUT_MFA)
+    }
+    open_ = {(c.policies, c.tags): c for c in people if (c.policies.boundary, _mfa_denies(c)) not in settled}
     found = [
         f"{_at(users[caller.name].span)}{visible(caller.name)} can do {more} {_WITHOUT_MFA[session]}"
-        for caller in people.values()
+        for caller in open_.values()
         for session in _WITHOUT_MFA
         if (more := _beyond_enrolment(caller, session, account.home_region))
     ]
@@ -159,6 +167,21 @@ def console_mfa(baseline: Baseline, account: Account) -> Judged:
     proved = f"{_users(account)}: without MFA each can enrol a device of their own, and nothing else"
     note = "a scanner looks for the devices: it reports a user from the first password to the enrolment"
     return Judged("met", (proved, note))
+
+
+def _mfa_denies(caller: Caller) -> frozenset[Statement]:
+    """The denies of somebody's policies that ask about MFA."""
+    every = (s for group in caller.policies.groups for policy in group for s in policy.statements)
+    return frozenset(
+        s for s in every if s.effect == "Deny" and any("multifactor" in c.key.lower() for c in s.conditions)
+    )
+
+
+def _any_rights(caller: Caller) -> Policies:
+    """Every right, within those denies and the boundary: what somebody has is never more."""
+    denies = sorted(_mfa_denies(caller), key=lambda s: minified(s.document()))
+    most = Policy((Statement("AnyRights", "Allow", ("*",), ("*",)), *denies))
+    return Policies(identity=(most,), boundary=caller.policies.boundary)
 
 
 def _beyond_enrolment(caller: Caller, session: Session, region: str) -> str:

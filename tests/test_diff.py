@@ -460,9 +460,9 @@ def test_the_first_configuration(repository: Path) -> None:
 
 def test_links_and_submodules(repository: Path, tmp_path: Path) -> None:
     """A link inside of the repository is followed, one that leads out is refused, a submodule is not looked into."""
-    (repository / "shared").mkdir()
-    (repository / "config" / "roles.yaml").rename(repository / "shared" / "roles.yaml")
-    (repository / "config" / "roles.yaml").symlink_to("../shared/roles.yaml")
+    (repository / "common").mkdir()
+    (repository / "config" / "roles.yaml").rename(repository / "common" / "roles.yaml")
+    (repository / "config" / "roles.yaml").symlink_to("../common/roles.yaml")
     git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},config/module", cwd=repository)
     commit(repository, "A link")
     assert diff("main", "change").exit_code == 0

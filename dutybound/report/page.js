@@ -934,7 +934,7 @@ function findingList(some) {
 
 const STATES = { met: "good", "not met": "bad", "not ours": "quiet" };
 
-const noControls = () => h("p", null, "Controls of benchmarks are not in this report; ", code("dutybound report --compliance"), " adds them.");
+const noControls = () => h("p", null, "Controls of benchmarks are not in this report.");
 
 function complianceSummary(controls) {
   const benchmarks = [...new Set(controls.map((c) => c.benchmark))];
