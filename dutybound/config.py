@@ -577,6 +577,10 @@ class IdentityCenter(Model):
         None,
         description="That its console is set to ask for MFA at every sign-in, so that duties which ask for MFA hold",
     )
+    spread: bool = Field(
+        False,
+        description="Spread the assignments of a team over many stacks: for teams that work in more than 400 accounts",
+    )
     attributes: dict[TagKey, AttributePath] = Field(
         default_factory=dict,
         description="Attributes of the directory that sessions carry as tags of the principal",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dutybound.accounts import Destination, destinations
@@ -36,13 +36,14 @@ from dutybound.policy import ACCOUNT, PARTITION, Condition, Origin, Policy, Prin
 from dutybound.quotas import quota
 
 PARTS = 32
-"""Stacks that assignments are spread over. Never change it: an assignment that moves to another stack is there already,
+"""Stacks that teams are spread over. Never change it: an assignment that moves to another stack is there already,
 so that making it fails, and whoever has it loses it when the old stack lets go of it."""
 INLINE_SIZE = quota("permission-set-policy-size").value
 POLICIES_PER_SET = quota("permission-set-managed-policies").value
 _SETS = quota("permission-sets-per-instance")
 _PROVISIONED = quota("permission-sets-per-account")
 _PER_STACK = quota("resources-per-stack").value
+_OUTPUTS = quota("outputs-per-stack").value
 _NAME = 32
 """Characters of a permission set's name (IAM Identity Center API Reference, CreatePermissionSet)."""
 MAKES_USERS = ("us-east-1",)
@@ -244,24 +245,42 @@ def _quota_errors(configuration: Configuration) -> Iterator[Diagnostic]:
         if count > limit.value:
             message = f"{count:,} {limit.unit} are more than the {limit.value:,} that AWS takes"
             yield Diagnostic("account-quota", message, span, "merge teams, or give fewer of them work in each account")
-    groups = sum(len(group_names(name, team)) for name, team in configuration.teams.items())
-    people = {str(m.name) for t in configuration.teams.values() for m in t.members}
-    memberships = sum(len(t.members) for t in configuration.teams.values())
-    made = at is not None and at.groups == "create"
-    stacks = {"": sets + (groups + 1 if made else 1), "-people": len(people) + memberships if made else 0}
-    spread = Counter(
-        _part(group, target.id)
-        for destination, found in by_destination.items()
-        for group in found
-        for target in destination.targets
+    yield from _stack_errors(configuration, by_destination)
+
+
+def _stack_errors(
+    configuration: Configuration, by_destination: Mapping[Destination, Sequence[str]]
+) -> Iterator[Diagnostic]:
+    """What is more than a stack holds; and more values than it hands to others."""
+    at = configuration.organization.identity_center
+    made, spread = at is not None and at.groups == "create", at is not None and at.spread
+    prefix = str(configuration.organization.name)
+    resources: Counter[str] = Counter()
+    outputs: Counter[str] = Counter()
+    for name, team in sorted(configuration.teams.items()):
+        groups = group_names(name, team)
+        resources[_stack_of(prefix, str(name))] += len(groups) if made else 0
+        outputs[_stack_of(prefix, str(name))] += len(groups) if made else 0
+        resources[f"{prefix}-identity-center-people"] += len(team.members) if made else 0
+    resources[f"{prefix}-identity-center-people"] += (
+        len({str(m.name) for t in configuration.teams.values() for m in t.members}) if made else 0
     )
-    stacks |= {f"-{part}": count for part, count in spread.items()}
-    for stack, count in sorted(stacks.items()):
-        if count > _PER_STACK:
-            name = f"{configuration.organization.name}-identity-center{stack}"
-            message = f"the stack {name} would hold {count:,} resources; CloudFormation takes {_PER_STACK}"
-            hint = "declare fewer teams and people, or leave groups to an external directory ('groups: lookup')"
-            yield Diagnostic("too-many-resources", message, span, hint)
+    for destination, found in by_destination.items():
+        for group in found:
+            resources[_stack_of(prefix, group)] += 1
+            outputs[_stack_of(prefix, group)] += 1 if spread else 0
+            for target in destination.targets:
+                resources[_stack_of_assignment(prefix, group, target.id, spread)] += 1
+    span = at.span if at is not None else None
+    counted = ((resources, "resources", _PER_STACK), (outputs, "outputs", _OUTPUTS))
+    for counts, what, limit in counted:
+        for stack, count in sorted(counts.items()):
+            if count > limit:
+                message = f"the stack {stack} would hold {count:,} {what}; CloudFormation takes {limit}"
+                hint = "declare fewer teams and people, or leave groups to an external directory ('groups: lookup')"
+                if what == "resources" and not spread and not stack.endswith("-people"):
+                    hint = "write 'spread: true' under 'identity_center', best before anything is deployed"
+                yield Diagnostic("too-many-resources", message, span, hint)
 
 
 def _sets_in(configuration: Configuration, destination: Destination) -> Iterator[str]:
@@ -293,13 +312,13 @@ def identity_center(
             for role in account.roles:
                 if role.permission_set is not None:
                     sets.append(_permission_set(role, account, prefix))
-                    assignments += [_assignment(role, target, prefix) for target in destination.targets]
+                    assignments += [_assignment(role, target, prefix, center.spread) for target in destination.targets]
     made = center.groups == "create"
     return IdentityCenter(
         str(center.instance),
         str(center.store),
         Target(str(name), str(managing.id), str(managing.unit) if managing.unit else None),
-        tuple(_stacks(prefix, region)),
+        tuple(_stacks(prefix, region, center.spread)),
         tuple(sorted({"managed-by": "dutybound", "organization": prefix, "owner": str(organization.owner)}.items())),
         tuple(_users(configuration, prefix)) if made else (),
         tuple(_groups(configuration, prefix)),
@@ -310,16 +329,36 @@ def identity_center(
     )
 
 
-def _stacks(prefix: str, region: str) -> Iterator[Stack]:
-    yield Stack(f"{prefix}-identity-center", region, "Permission sets and groups", protected=True)
-    yield Stack(f"{prefix}-identity-center-people", region, "Users of Identity Center and their groups", protected=True)
+def _stacks(prefix: str, region: str, spread: bool) -> Iterator[Stack]:
+    first = f"{prefix}-identity-center"
+    yield Stack(first, region, "What sessions of Identity Center carry", protected=True)
     for part in range(PARTS):
-        yield Stack(f"{prefix}-identity-center-{part:02}", region, "Who has which permission set where", protected=True)
+        yield Stack(f"{first}-{part:02}", region, "Teams with their permission sets", protected=True)
+    yield Stack(f"{first}-people", region, "Users of Identity Center and their groups", protected=True)
+    for part in range(PARTS if spread else 0):
+        yield Stack(f"{first}-accounts-{part:02}", region, "Who has which permission set where", protected=True)
 
 
-def _part(group: str, account: str) -> str:
-    """The number of the stack of an assignment, from its names alone: others come and go without moving it."""
-    digest = hashlib.sha256(f"{group}:{account}".encode()).digest()
+def _stack_of(prefix: str, group: str) -> str:
+    """The stack of a group and its permission sets: that of the team, by its name alone, whatever else there is."""
+    return f"{prefix}-identity-center-{_part(_team(group))}"
+
+
+def _stack_of_assignment(prefix: str, group: str, account: str, spread: bool) -> str:
+    """The stack of an assignment: with the set and the group that it refers to, so that CloudFormation knows what goes
+    first when either goes; or where a team has too many, by its own names alone.
+    """
+    return f"{prefix}-identity-center-accounts-{_part(f'{group}:{account}')}" if spread else _stack_of(prefix, group)
+
+
+def _team(group: str) -> str:
+    """The team of a group. No name of a team has a dot."""
+    return group.partition(".")[0]
+
+
+def _part(name: str) -> str:
+    """The number of a stack, from a name alone: others come and go without moving it."""
+    digest = hashlib.sha256(name.encode()).digest()
     return f"{int.from_bytes(digest[:4], 'big') % PARTS:02}"
 
 
@@ -329,7 +368,7 @@ def _permission_set(role: Role, account: Account, prefix: str) -> PermissionSet:
     inline = next((policy.policy for policy in held if policy.inline), None)
     return PermissionSet(
         logical_id("PermissionSet", str(role.permission_set)),
-        f"{prefix}-identity-center",
+        _stack_of(prefix, role.name),
         str(role.permission_set),
         role.purpose,
         iso_8601(role.session_seconds),
@@ -340,8 +379,8 @@ def _permission_set(role: Role, account: Account, prefix: str) -> PermissionSet:
     )
 
 
-def _assignment(role: Role, target: Target, prefix: str) -> Assignment:
-    stack = f"{prefix}-identity-center-{_part(role.name, target.id)}"
+def _assignment(role: Role, target: Target, prefix: str, spread: bool) -> Assignment:
+    stack = _stack_of_assignment(prefix, role.name, target.id, spread)
     made = logical_id("Assignment", f"{role.name} {target.id}")
     return Assignment(made, stack, role.name, str(role.permission_set), target.id)
 
@@ -365,7 +404,7 @@ def _groups(configuration: Configuration, prefix: str) -> Iterator[DirectoryGrou
         id_ = str(team.group) if team.group is not None else None
         for group in group_names(name, team):
             made = logical_id("DirectoryGroup", group)
-            yield DirectoryGroup(made, f"{prefix}-identity-center", group, str(team.purpose), id_)
+            yield DirectoryGroup(made, _stack_of(prefix, group), group, str(team.purpose), id_)
 
 
 def _memberships(configuration: Configuration, prefix: str) -> Iterator[Membership]:

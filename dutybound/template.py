@@ -73,7 +73,7 @@ _READ = {
     "AWS::IAM::UserToGroupAddition",
 }
 _DECIDES = re.compile(
-    r"AWS::(IAM|SSO|Organizations|RolesAnywhere|AccountAccess|Serverless)::|AWS::CloudFormation::(Stack|StackSet|Macro)$"
+    r"AWS::(IAM|SSO|IdentityStore|Organizations|RolesAnywhere|AccountAccess|Serverless)::|AWS::CloudFormation::(Stack|StackSet|Macro)$"
     r"|Custom::|AWS::CloudFormation::CustomResource$|AWS::KMS::(Key|ReplicaKey)$|AWS::Lambda::(Permission|LayerVersionP)"
     r"|::(\w*Policy)$|AWS::EKS::(AccessEntry|PodIdentityAssociation)$"
 )

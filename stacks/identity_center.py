@@ -49,7 +49,7 @@ class IdentityCenterStacks(Construct):
                 meant_to_be_empty(stack)
 
     def _stack(self, scope: Construct, stack: Stack) -> cdk.Stack:
-        return cdk.Stack(
+        made = cdk.Stack(
             scope,
             stack.name,
             stack_name=stack.name,
@@ -58,6 +58,10 @@ class IdentityCenterStacks(Construct):
             termination_protection=stack.protected,
             synthesizer=cdk.LegacyStackSynthesizer(),
         )
+        # An export cannot change or go while another stack imports it, so that a team could not be renamed. What is read
+        # at the deployment can; which stack is first then is what `dutybound diff` says.
+        cdk.CrossStackReferences.of(made).consume(cdk.ReferenceStrength.WEAK)
+        return made
 
     def _group(self, group: DirectoryGroup) -> str:
         """The id of a group: that of the external directory, or of the group that is made."""

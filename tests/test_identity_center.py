@@ -237,8 +237,9 @@ def test_assignments_are_per_group_and_account(tmp_path: Path) -> None:
 def test_an_assignment_never_moves(tmp_path: Path) -> None:
     """Its stack follows from its own names: more accounts and teams leave it where it is, and the parts are even."""
     more = "".join(f'  a{i}: {{id: "{400000000000 + i}", environment: development}}\n' for i in range(1000))
-    few = deployed(tmp_path, configuration()).assignments
-    text = configuration().replace("people:\n", more + "rollout: stacks\npeople:\n", 1)
+    spread = configuration().replace("mfa: every-sign-in", "mfa: every-sign-in, spread: true")
+    few = deployed(tmp_path, spread).assignments
+    text = spread.replace("people:\n", more + "rollout: stacks\npeople:\n", 1)
     many = deployed(tmp_path, text).assignments
     assert {a for a in few if a.account != "222233334444"} <= set(many)
     assert {(a.group, a.account, a.stack, a.logical_id) for a in few} <= {
@@ -248,6 +249,44 @@ def test_an_assignment_never_moves(tmp_path: Path) -> None:
     assert len(many) == 2008
     assert len(counts) == center.PARTS
     assert max(counts.values()) < 110
+
+
+def test_what_belongs_together_stands_together(tmp_path: Path) -> None:
+    """A team's group, sets and assignments are in one stack, so that CloudFormation knows what goes first."""
+    every = deployed(tmp_path, configuration().replace("[john, maria]", "[john, {name: maria, until: 2027-01-31}]"))
+    homes: dict[str, set[str]] = {}
+    for one in (*every.groups, *every.permission_sets):
+        homes.setdefault(one.name.partition(".")[0], set()).add(one.stack)
+    for assigned in every.assignments:
+        homes[assigned.group.partition(".")[0]].add(assigned.stack)
+    assert homes == {
+        "administrators": {"acme-identity-center-15"},
+        "developers": {"acme-identity-center-10"},
+        "operators": {"acme-identity-center-28"},
+    }
+
+
+@pytest.mark.parametrize("spread", ["", ", spread: true"])
+def test_no_stack_exports_anything(tmp_path: Path, spread: str) -> None:
+    """An export cannot change while it is imported: what stacks tell each other is read when they are deployed."""
+    import aws_cdk as cdk
+
+    from stacks import build
+
+    text = configuration().replace("mfa: every-sign-in", f"mfa: every-sign-in{spread}")
+    app = cdk.App(outdir=str(tmp_path / "out"), analytics_reporting=False, builtin_cloud_formation_validation=False)
+    build(app, Deployment((), identity_center=deployed(tmp_path, text)), tmp_path)
+    stacks = app.synth().stacks
+    whole = json.dumps([s.template for s in stacks])
+    assert "Export" not in whole
+    assert "Fn::ImportValue" not in whole
+    assert [message for s in stacks for message in s.messages] == []
+    every = [(s, r) for s in stacks for r in s.template.get("Resources", {}).values()]
+    reading = [(s, r["Type"], re.findall(r'"StackName": "([^"]+)"', json.dumps(r))) for s, r in every]
+    kinds = {kind for _, kind, read in reading if read}
+    assert kinds == {"AWS::IdentityStore::GroupMembership", *(["AWS::SSO::Assignment"] if spread else [])}
+    for stack, _, read in reading:
+        assert set(read) <= {d.id for d in stack.dependencies}
 
 
 def test_names_are_short_and_different() -> None:
