@@ -432,6 +432,9 @@ class Baseline:
     reference: str
     """The version of the IAM service reference that decided the actions."""
     accounts: tuple[Account, ...]
+    identity_center: IdentityCenter | None = None
+    """With the account that manages the organization, where all destinations were compiled: what stands there besides
+    for people in Identity Center."""
 
 
 def logical_id(kind: str, name: str) -> str:

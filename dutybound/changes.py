@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from typing import Literal, TypeVar
 
 from dutybound import catalog
+from dutybound.assigned import assigned
 from dutybound.baseline import Account, Baseline, Group, IdentityProvider, ManagedPolicy, Role, User
 from dutybound.callers import Kind, Session, callers, teams
 from dutybound.catalog import Action
@@ -367,7 +368,10 @@ class _Pair:
     def review(self) -> Review:
         """All that changed in this environment."""
         here = (self.environment,)
-        done = consequences(self.before, self.after)
+        done = (
+            *consequences(self.before, self.after),
+            *assigned(self.old.identity_center, self.new.identity_center),
+        )
         return Review(
             here,
             tuple(replace(a, environments=here) for a in self._access()),

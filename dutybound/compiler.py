@@ -68,7 +68,7 @@ def compile_reading(reading: Checked[Reading], today: date | None = None) -> dic
     run = _Run(reading.value, today)
     compiled = {d: run.compiled(reading, d) for d in destinations(reading.value.configuration)}
     _, wrong = _organization_wide(reading.value.configuration, compiled)
-    made = {d.name: _with(one, wrong) for d, one in compiled.items()}
+    made = {d.name: _with(one, wrong) for d, one in _with_center(reading.value.configuration, compiled)}
     # A waiver may be for what only one environment has: it is unused if it is in all of them.
     idle = _idle(made.values())
     return {
@@ -124,6 +124,18 @@ def _organization_wide(
     found: list[Diagnostic] = []
     policies = organization_policies(configuration, baselines, stack_sets(configuration, baselines), found)
     return policies, tuple(found)
+
+
+def _with_center(
+    configuration: Configuration, made: Mapping[Destination, Checked[Baseline]]
+) -> Iterator[tuple[Destination, Checked[Baseline]]]:
+    """What was compiled, the managing account with what stands in it for people in Identity Center."""
+    baselines = tuple((d, one.value) for d, one in made.items() if one.value is not None)
+    center = identity_center(configuration, baselines) if len(baselines) == len(made) else None
+    for destination, one in made.items():
+        if center is not None and one.value is not None and center.account in destination.targets:
+            one = replace(one, value=replace(one.value, identity_center=center))
+        yield destination, one
 
 
 def _with(checked: Checked[Baseline], wrong: tuple[Diagnostic, ...]) -> Checked[Baseline]:

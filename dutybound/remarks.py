@@ -23,11 +23,11 @@ from dutybound.quotas import quota
 
 Environment = str | None
 Topic = (
-    Literal["MFA", "Guardrails", "Boundaries", "Break-glass", "Identity providers", "Environments"]
+    Literal["MFA", "Guardrails", "Boundaries", "Break-glass", "Identity providers", "Environments", "Identity Center"]
     | Literal["People", "Teams", "Roles", "Password policy", "Budgets", "Tags"]
 )
 TOPICS: tuple[Topic, ...] = (
-    *("MFA", "Guardrails", "Boundaries", "Break-glass", "Identity providers", "Environments"),
+    *("MFA", "Guardrails", "Boundaries", "Break-glass", "Identity providers", "Environments", "Identity Center"),
     *("People", "Teams", "Roles", "Password policy", "Budgets", "Tags"),
 )
 NEARLY_FULL = 0.8
@@ -125,6 +125,7 @@ def remarks(old: Baseline, new: Baseline) -> tuple[Remark, ...]:
         *_people(before, after),
         *_teams(before, after),
         *_roles(before, after),
+        *_permission_sets(old, new),
         *_rest(old, new),
     ]
     return tuple(sorted(found, key=lambda r: TOPICS.index(r.topic)))
@@ -339,7 +340,9 @@ def _providers(old: Account, new: Account) -> Iterator[Remark]:
 
 
 def _roles(old: Account, new: Account) -> Iterator[Remark]:
-    before, after = ({r.name: r for r in a.roles if r.path != "/break-glass/"} for a in (old, new))
+    before, after = (
+        {r.name: r for r in a.roles if r.path != "/break-glass/" and r.permission_set is None} for a in (old, new)
+    )
     yield from _came_and_went("Roles", "role", "roles", before, after)
     yield from _duties_changed("Roles", "role", before, after, old, new)
     for name in sorted(before.keys() & after.keys()):
@@ -347,6 +350,57 @@ def _roles(old: Account, new: Account) -> Iterator[Remark]:
         if one.session_seconds != other.session_seconds:
             hours = f"{other.session_seconds / 3600:g} hours instead of {one.session_seconds / 3600:g}"
             yield Remark("Roles", ("a session of the role ", Code(name), f" lasts up to {hours}"))
+
+
+def _permission_sets(was: Baseline, now: Baseline) -> Iterator[Remark]:
+    """Who is assigned which permission set in which accounts, for how long, and who is in its group."""
+    old, new = was.accounts[0], now.accounts[0]
+    before, after = ({r.name: r for r in a.roles if r.permission_set is not None} for a in (old, new))
+    accounts, now_in = ({t.id: t.name for t in a.targets} for a in (old, new))
+    for group in sorted(after.keys() - before.keys()):
+        words = ("the permission set ", Code(str(after[group].permission_set)), " is new")
+        yield Remark("Identity Center", (*words, *_assigned(" and assigned to", group, now_in)))
+    for group in sorted(before.keys() - after.keys()):
+        words = ("the permission set ", Code(str(before[group].permission_set)), " is gone")
+        yield Remark("Identity Center", (*words, *_assigned(" and no longer assigned to", group, accounts)))
+    both = sorted(before.keys() & after.keys())
+    for group in both:
+        one, other = before[group], after[group]
+        if one.permission_set != other.permission_set:
+            words = ("the permission set of ", Code(group), " is now called ", Code(str(other.permission_set)))
+            yield Remark("Identity Center", (*words, " and not ", Code(str(one.permission_set))))
+        if one.session_seconds != other.session_seconds:
+            hours = f"{other.session_seconds / 3600:g} hours instead of {one.session_seconds / 3600:g}"
+            yield Remark("Identity Center", ("a session of ", Code(str(other.permission_set)), f" lasts {hours}"))
+        for names, verb in (
+            (set(other.members) - set(one.members), "joined"),
+            (set(one.members) - set(other.members), "left"),
+        ):
+            if names:
+                yield Remark("People", (*listed(sorted(names)), f" {verb} the group ", Code(group)))
+    for ids, verb, where in (
+        (now_in.keys() - accounts.keys(), "come to", now_in),
+        (accounts.keys() - now_in.keys(), "go from", accounts),
+    ):
+        if ids and both and accounts:
+            what = "assignments" if len(both) > 1 else "the assignment"
+            words = (f"{what} of ", *listed(both), f" {verb if len(both) > 1 else _ONE[verb]} ")
+            yield Remark("Identity Center", (*words, *_accounts({i: where[i] for i in ids})))
+    topic_of: Topic = "Teams"
+    yield from _duties_changed(topic_of, "team", before, after, old, new)
+
+
+_ONE = {"come to": "comes to", "go from": "goes from"}
+
+
+def _assigned(how: str, group: str, accounts: Mapping[str, str]) -> Words:
+    return (f"{how} ", Code(group), " in ", *_accounts(accounts)) if accounts else ()
+
+
+def _accounts(accounts: Mapping[str, str]) -> Words:
+    """Accounts by their names and ids."""
+    what = "the account " if len(accounts) == 1 else f"{len(accounts):,} accounts: "
+    return (what, *listed([f"{name} ({id_})" for id_, name in sorted(accounts.items(), key=lambda a: a[1])]))
 
 
 def _rest(was: Baseline, now: Baseline) -> Iterator[Remark]:

@@ -58,8 +58,8 @@ class IdentityCenterStacks(Construct):
             termination_protection=stack.protected,
             synthesizer=cdk.LegacyStackSynthesizer(),
         )
-        # An export cannot change or go while another stack imports it, so that a team could not be renamed. What is read
-        # at the deployment can; which stack is first then is what `dutybound diff` says.
+        # An export cannot change or go while another stack imports it, so that a team could not be renamed. What is
+        # read at the deployment can; which stack is first then is what `dutybound diff` says.
         cdk.CrossStackReferences.of(made).consume(cdk.ReferenceStrength.WEAK)
         return made
 

@@ -7,6 +7,7 @@ botocore, which checks every parameter against AWS's own models; throttling, den
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import os
 import re
@@ -457,7 +458,7 @@ def test_policy_of_the_cdk_is_brought_up_to_date(fresh: Emulator, tmp_path: Path
     other = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}})
     arn = iam.create_policy(PolicyName=NAME, Path="/baseline/", PolicyDocument=other)["Policy"]["Arn"]
     found, left = _apply(_aws(), configuration)
-    wanted = in_account(execution_policy("acme"), MANAGEMENT).document()
+    wanted = in_account(execution_policy("acme", manages=True), MANAGEMENT).document()
     assert left == Plan()
     inside = found.inside[MANAGEMENT]
     assert inside is not None
@@ -539,7 +540,8 @@ def test_the_printed_permissions_suffice(fresh: Emulator, tmp_path: Path) -> Non
 
 _UNUSED = re.compile(
     r"iam:Put\w+Policy|iam:PassRole|iam:GetRole"
-    r"|secretsmanager:(Remove\w*Regions\w*|Replicate\w*)|sns:PutDataProtectionPolicy"
+    r"|access-analyzer:\w*ArchiveRules?|organizations:List(AWSServiceAccess|DelegatedAdmin)\w*"
+    r"|iam:(CreateServiceLinkedRole|\w*SAMLProvider)|secretsmanager:(Remove\w*Regions\w*|Replicate\w*)|sns:PutDataProtectionPolicy"
 )
 """What handlers may do for properties that no template of a baseline has: inline policies, replicas, data protection.
 Roles are passed to two services, and tested on their own."""
@@ -557,6 +559,15 @@ _TYPES = {
     "AWS::SecretsManager::ResourcePolicy": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:break-glass/x-AbCdEf",
     "AWS::Budgets::Budget": "arn:aws:budgets::111122223333:budget/acme-monthly-240368",
     "AWS::CloudFormation::StackSet": "arn:aws:cloudformation:eu-west-1:111122223333:stackset/acme-members-teams:id",
+    "AWS::AccessAnalyzer::Analyzer": "arn:aws:access-analyzer:eu-west-1:111122223333:analyzer/x",
+    "AWS::Events::EventBusPolicy": "arn:aws:events:eu-west-1:111122223333:event-bus/default",
+    "AWS::IdentityStore::Group": "*",
+    "AWS::IdentityStore::GroupMembership": "*",
+    "AWS::IdentityStore::User": "*",
+    "AWS::Organizations::Policy": "*",
+    "AWS::SSO::Assignment": "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/x",
+    "AWS::SSO::InstanceAccessControlAttributeConfiguration": "*",
+    "AWS::SSO::PermissionSet": "*",
 }
 _ATTACHED = {"iam:PolicyARN": "arn:aws:iam::aws:policy/job-function/Billing"}
 
@@ -568,13 +579,30 @@ def test_stacks_can_be_deployed(kind: str) -> None:
 
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
     actions = {action for handler in schema["handlers"].values() for action in handler["permissions"]}
-    policy = in_account(execution_policy("acme"), "111122223333")
+    policy = in_account(execution_policy("acme", manages=True), "111122223333")
     needed = {action for action in actions if not _UNUSED.fullmatch(action)}
     # A group's, user's or role's policies are attached to them, not to the policy.
     needed = {action for action in needed if kind != "AWS::IAM::ManagedPolicy" or "tach" not in action}
     assert needed
     denied = {a for a in needed if decide(Request("", a, _TYPES[kind], _ATTACHED), [policy]).outcome != "allowed"}
     assert denied == set()
+
+
+def test_no_type_is_forgotten() -> None:
+    """Every type that the stacks can make is one of those above: it is built by its class of the CDK."""
+    import aws_cdk as cdk
+
+    made = set()
+    for file in sorted((ROOT / "stacks").glob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        modules = dict.fromkeys(re.findall(r"from aws_cdk import (\w+) as (\w+)", text))
+        places = {alias: importlib.import_module(f"aws_cdk.{name}") for name, alias in modules} | {"cdk": cdk}
+        # A name for a long class, such as `kind = sso.CfnX`, counts as well.
+        for alias, name in re.findall(r"\b(\w+)\.(Cfn[A-Z]\w+)\b", text):
+            kind = getattr(getattr(places.get(alias), name, None), "CFN_RESOURCE_TYPE_NAME", None)
+            made |= {kind} if kind else set()
+    assert made >= {"AWS::SSO::Assignment", "AWS::CloudFormation::StackSet", "AWS::IAM::Role"}
+    assert made - _TYPES.keys() == set()
 
 
 @pytest.mark.parametrize(
@@ -590,6 +618,11 @@ def test_stacks_can_be_deployed(kind: str) -> None:
         ("iam:CreateAccessKey", "user/people/john", {}, "denied"),
         ("iam:CreateLoginProfile", "user/people/john", {}, "denied"),
         ("iam:CreateRole", "role/app/x", {}, "denied"),
+        ("iam:CreateServiceLinkedRole", "role/aws-service-role/access-analyzer.amazonaws.com/x", {}, "allowed"),
+        ("iam:CreateServiceLinkedRole", "role/aws-service-role/sso.amazonaws.com/x", {}, "denied"),
+        ("iam:CreateRole", "role/aws-reserved/sso.amazonaws.com/x", {}, "denied"),
+        ("sso:CreateAccountAssignment", "", {}, "denied"),
+        ("organizations:DetachPolicy", "", {}, "denied"),
         ("iam:PutRolePolicy", "role/roles/x", {}, "denied"),
         ("sts:AssumeRole", "role/roles/x", {}, "denied"),
         ("organizations:LeaveOrganization", "", {}, "denied"),
@@ -604,7 +637,7 @@ def test_what_the_cdk_may_not(action: str, resource: str, context: dict[str, str
 
 def test_the_policy_fits() -> None:
     """With the longest name of an organization (IAM User Guide, "IAM and AWS STS quotas")."""
-    assert worst_size(minified(execution_policy("a" * 40).document())) <= 6144
+    assert worst_size(minified(execution_policy("a" * 40, manages=True).document())) <= 6144
 
 
 # --- the command ----------------------------------------------------------------------------------------------------

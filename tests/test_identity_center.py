@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -17,9 +18,10 @@ import pytest
 
 from dutybound import identity_center as center
 from dutybound.accounts import Destination
-from dutybound.baseline import Account, Baseline, IdentityCenter
+from dutybound.baseline import Account, Baseline, IdentityCenter, Target
 from dutybound.callers import callers
 from dutybound.case import Question
+from dutybound.changes import Review, review
 from dutybound.compare import compare
 from dutybound.compiler import compile_deployment, compile_everywhere, read_path
 from dutybound.diagnostic import Diagnostic, Text, render_all
@@ -78,6 +80,9 @@ teams:
       test: [view-metrics]
       production: [view-servers]
 """
+TEAMS = "teams:\n" + "".join(f"  t{i}: {{purpose: x, members: [ann], duties: [view-metrics]}}\n" for i in range(999))
+ACCOUNTS = "".join(f'  a{i}: {{id: "{400000000000 + i}", environment: development}}\n' for i in range(600))
+ACCOUNTS += "rollout: stacks\npeople:\n"
 
 
 def configuration(through: str = THROUGH_CENTER) -> str:
@@ -287,6 +292,127 @@ def test_no_stack_exports_anything(tmp_path: Path, spread: str) -> None:
     assert kinds == {"AWS::IdentityStore::GroupMembership", *(["AWS::SSO::Assignment"] if spread else [])}
     for stack, _, read in reading:
         assert set(read) <= {d.id for d in stack.dependencies}
+
+
+@pytest.mark.parametrize("spread", ["", ", spread: true"])
+def test_no_edit_moves_anything_of_a_team(tmp_path: Path, spread: str) -> None:
+    """Whatever comes, goes and comes back: each set, group and assignment is where it was, under one logical id."""
+    chance = random.Random(7)  # noqa: S311
+    text = configuration().replace("mfa: every-sign-in", f"mfa: every-sign-in{spread}")
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    read_once = read_path(tmp_path)
+    assert read_once.value is not None
+    baselines = [(Destination("production", "production", "member"), compiled(tmp_path, text)["production"])]
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    (account,) = baselines[0][1].accounts
+    sets = [role for role in account.roles if role.permission_set is not None]
+    assert len(sets) == 3
+    for _ in range(2000):
+        some = tuple(
+            replace(role, name=f"t{chance.randrange(40)}", permission_set=f"t{chance.randrange(40)}.x")
+            for role in chance.choices(sets, k=chance.randint(1, 3))
+        )
+        targets = tuple(Target(f"a{n}", f"{n:012}") for n in chance.sample(range(60), chance.randint(1, 4)))
+        edited = replace(baselines[0][1], accounts=(replace(account, roles=some),))
+        made = center.identity_center(
+            read_once.value.configuration, [(replace(baselines[0][0], targets=targets), edited)]
+        )
+        assert made is not None
+        for one in made.assignments:
+            place = (one.stack, one.logical_id)
+            assert known.setdefault((one.group, one.account), place) == place
+
+
+def told(folder: Path, old: str, new: str) -> Review:
+    """The review of a change."""
+    sides = []
+    for name, text in (("old", old), ("new", new)):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "config.yaml").write_text(text, encoding="utf-8")
+        sides.append(compile_everywhere(folder / name, DAY))
+    found_ = review(*sides)
+    assert isinstance(found_, Review)
+    return found_
+
+
+def test_diff_says_who_is_assigned_where(tmp_path: Path) -> None:
+    """Sets that come and go, accounts that assignments come to, sessions, and who is in a group."""
+    new = configuration().replace("session: 90m", "session: 4h").replace("[john, maria]", "[john]")
+    new = new.replace("  shop: {", '  shop-2: {id: "333344446666", environment: production}\n  shop: {')
+    new = new.replace("[manage-servers, erase-storage: {buckets: [a-*]}]}", "[manage-servers], test: [view-metrics]}")
+    found_ = told(tmp_path, configuration(), new)
+    said = {"".join(r.words) for r in found_.remarks if r.topic in ("Identity Center", "People")}
+    assert said == {
+        "the permission set operators.test is new and assigned to operators in the account test (222233335555)",
+        "a session of developers.development lasts 4 hours instead of 1.5",
+        "a session of developers.production lasts 4 hours instead of 1.5",
+        "a session of developers.test lasts 4 hours instead of 1.5",
+        "maria left the group developers",
+        "assignments of administrators, developers, operators come to the account shop-2 (333344446666)",
+    }
+    back = {"".join(r.words) for r in told(tmp_path, new, configuration()).remarks if r.topic == "Identity Center"}
+    gone = "the permission set operators.test is gone and no longer assigned to operators in the account test"
+    assert f"{gone} (222233335555)" in back
+    assert "assignments of administrators, developers, operators go from the account shop-2 (333344446666)" in back
+
+
+def done(found_: Review) -> set[tuple[str, str, str]]:
+    kinds = ("assignment", "permission set", "directory group", "directory user")
+    every = (d.consequence for d in found_.deployment)
+    return {(c.effect, c.kind, c.name) for c in every if c.kind in kinds or "identity-center" in c.name}
+
+
+def test_diff_says_what_the_deployment_does(tmp_path: Path) -> None:
+    """What cannot change in place is made anew; what goes is said, and what would be left."""
+    old = configuration()
+    moved = old.replace(
+        '{id: "222233335555", environment: development}', '{id: "222233335555", environment: production}'
+    )
+    moved = moved.replace("      test: [view-metrics]\n", "")
+    assert ("replaced", "assignment", "developers in 222233335555") in done(told(tmp_path, old, moved))
+    one = old.replace("olga@acme.example", "olga@new.example")
+    assert done(told(tmp_path, old, one)) == {("fails", "directory user", "olga")}
+    less = re.sub(r"  operators:.*?(?=  developers:)", "", old, flags=re.DOTALL)
+    assert done(told(tmp_path, old, less)) == {
+        ("deleted", "permission set", "operators.production"),
+        ("deleted", "directory group", "operators"),
+        ("deleted", "directory user", "olga"),
+    }
+    hub = configuration(THROUGH_HUB)
+    assert ("left behind", "stack", "acme-identity-center-10") in done(told(tmp_path, old, hub))
+
+
+def test_spread_assignments_go_first(tmp_path: Path) -> None:
+    """A set that is assigned in other stacks cannot go with its own: diff prints what to deploy before it."""
+    old = configuration().replace("mfa: every-sign-in", "mfa: every-sign-in, spread: true")
+    less = re.sub(r"  operators:.*?(?=  developers:)", "", old, flags=re.DOTALL)
+    (left,) = (d.consequence for d in told(tmp_path, old, less).deployment if d.consequence.kind == "permission set")
+    every = deployed(tmp_path, old)
+    (stack,) = (a.stack for a in every.assignments if a.group == "operators")
+    assert left.effect == "left behind"
+    assert left.steps == (f"npx cdk deploy --exclusively {stack}  # before all others",)
+    together = done(told(tmp_path, configuration(), old))
+    assert ("fails", "assignment", "operators in 333344445555") in together
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("teams:\n", TEAMS, "4,002 permission sets are more than the 3,500"),
+        (
+            "[john, maria]",
+            f"[{', '.join(f'p{i}' for i in range(300))}]",
+            "identity-center-people would hold 604 resources",
+        ),
+        ("people:\n", ACCOUNTS, "acme-identity-center-10 would hold"),
+    ],
+)
+def test_what_is_too_much(tmp_path: Path, old: str, new: str, wanted: str) -> None:
+    """Quotas of the instance, of an account and of stacks are errors before anything is deployed."""
+    (tmp_path / "config.yaml").write_text(configuration().replace(old, new, 1), encoding="utf-8")
+    assert any(wanted in d.message for d in read_path(tmp_path).diagnostics), render_all(
+        read_path(tmp_path).diagnostics
+    )
 
 
 def test_names_are_short_and_different() -> None:

@@ -25,8 +25,12 @@ _USERS = tuple(f"{_IAM}user/{path}/*" for path in ("break-glass", "people"))
 _ROLES = tuple(f"{_IAM}role/{path}/*" for path in ("break-glass", "roles", "teams"))
 
 
-def execution_policy(organization: str) -> Policy:
-    """The policy, for stacks whose names begin with the organization's name."""
+def execution_policy(organization: str, manages: bool = False) -> Policy:
+    """The policy, for stacks whose names begin with the organization's name.
+
+    `manages` is whether it is for the account that manages the organization: Identity Center and the policies of the
+    organization are there alone.
+    """
     prefix = f"{organization}-"
     here = f"{ACCOUNT}:"
     only_ours = Condition("ArnLike", "iam:PolicyARN", (*_OUR_POLICIES, f"arn:{PARTITION}:iam::aws:policy/*"))
@@ -52,7 +56,17 @@ def execution_policy(organization: str) -> Policy:
             _allow("Rules", _RULES, (f"arn:{PARTITION}:events:*:{here}rule/break-glass-*",)),
             _allow("Secrets", _SECRETS, (f"arn:{PARTITION}:secretsmanager:*:{here}secret:break-glass*",)),
             _allow("Budgets", _BUDGETS, (f"arn:{PARTITION}:budgets::{here}budget/{prefix}*",)),
+            _allow(
+                "Detectors",
+                _DETECTORS,
+                (
+                    f"arn:{PARTITION}:access-analyzer:*:{here}analyzer/*",
+                    f"arn:{PARTITION}:events:*:{here}event-bus/default",
+                    f"{_IAM}role/aws-service-role/access-analyzer.amazonaws.com/*",
+                ),
+            ),
             _allow("StackSets", _STACK_SETS, (*stack_sets, types)),
+            *(_managing() if manages else ()),
             _allow("Templates", ("s3:GetObject",), (f"arn:{PARTITION}:s3:::cdk*/*",), own),
             _allow("Versions", ("ssm:GetParameters",), (f"arn:{PARTITION}:ssm:*:{here}parameter/cdk-bootstrap/*",)),
             Statement(
@@ -62,6 +76,16 @@ def execution_policy(organization: str) -> Policy:
                 resources=(f"{_IAM}policy{PATH}{NAME}", f"{_IAM}role/cdk-*"),
             ),
         )
+    )
+
+
+def _managing() -> tuple[Statement, ...]:
+    """What only the account that manages the organization needs. Ids of permission sets and groups AWS chooses."""
+    reserved = (f"{_IAM}role/aws-reserved/sso.amazonaws.com/*", f"{_IAM}saml-provider/AWSSSO_*")
+    return (
+        _allow("IdentityCenter", _IDENTITY_CENTER, ("*",)),
+        # Identity Center makes the roles of this account in the caller's name.
+        _allow("ReservedRoles", ("iam:*",), reserved),
     )
 
 
@@ -119,24 +143,18 @@ _PROFILES = (
     *("iam:RemoveRoleFromInstanceProfile",),
 )
 _ISSUERS = ("iam:*OpenIDConnectProvider*",)
-_TOPIC = (
-    *("sns:CreateTopic", "sns:DeleteTopic", "sns:Get*", "sns:List*", "sns:SetSubscriptionAttributes"),
-    *("sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:UntagResource"),
-)
-_RULES = (
-    *("events:DeleteRule", "events:Describe*", "events:List*", "events:PutRule", "events:PutTargets"),
-    *("events:RemoveTargets", "events:TagResource", "events:UntagResource"),
-)
-_SECRETS = tuple(
-    f"secretsmanager:{name}"
-    for name in (
-        *("CreateSecret", "DeleteResourcePolicy", "DeleteSecret", "DescribeSecret", "GetResourcePolicy"),
-        *("GetSecretValue", "PutResourcePolicy", "TagResource", "UntagResource", "UpdateSecret"),
-    )
-)
+_TOPIC = ("sns:*Resource", "sns:*Topic*", "sns:Get*", "sns:List*", "sns:SetSubscriptionAttributes", "sns:Subscribe")
+_RULES = ("events:*Resource", "events:*Rule", "events:*Targets", "events:Describe*", "events:List*")
+_SECRETS = tuple(f"secretsmanager:{name}" for name in ("*Resource", "*ResourcePolicy", "*Secret", "GetSecretValue"))
 _BUDGETS = tuple(
     f"budgets:{name}" for name in ("ListTagsForResource", "ModifyBudget", "TagResource", "UntagResource", "ViewBudget")
 )
+_DETECTORS = (
+    *("access-analyzer:*Analyzer*", "access-analyzer:*Resource", "events:*Permission", "events:DescribeEventBus"),
+    "iam:CreateServiceLinkedRole",
+)
+_IDENTITY_CENTER = ("identitystore:*", "organizations:*Polic*", "organizations:*Resource", "sso:*")
+"""Whoever writes permission sets gives any access in any account: less than the whole of it would limit nothing."""
 _STACK_SETS = (
     *("cloudformation:*StackInstance*", "cloudformation:*StackSet*"),
     *("cloudformation:TagResource", "cloudformation:UntagResource"),

@@ -425,7 +425,8 @@ class _Planning:
             self.after.append(Note(f"{what} of {_listed(unread)}", "is read and set as soon as there is a way in"))
 
     def _execution_policy(self, name: str, id_: str, where: str | None, there: Inside) -> Iterator[Step]:
-        wanted = in_account(execution_policy(str(self.wanted.name)), id_, self.found.partition).document()
+        policy = execution_policy(str(self.wanted.name), name == self.wanted.management)
+        wanted = in_account(policy, id_, self.found.partition).document()
         arn, text = policy_arn(id_, self.found.partition), minified(wanted)
         what, span = f"policy {NAME} of account {name}", self.wanted.span
         why = "so that a role of 'cdk bootstrap' can do no more than deploy the baseline"
