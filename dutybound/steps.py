@@ -52,6 +52,8 @@ def _calls(account: Account) -> Iterator[str]:
     for user in account.users:
         if user.path == _PEOPLE:
             yield _call("person", user.name)
+    if any(role.permission_set is not None for role in account.roles):
+        yield _call("identity_center")
     yield "finish"
 
 

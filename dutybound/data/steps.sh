@@ -158,4 +158,9 @@ person() {
   fi
 }
 
+# identity_center: what its console alone shows and sets, in the account that manages the organization.
+identity_center() {
+  printf 'LOOK   %s\n' "no API shows this: IAM Identity Center console, Settings, Authentication, Multi-factor authentication, Configure: 'Every time they sign in (always-on)' and 'Require them to register an MFA device at sign in'; with an external identity provider, there instead"
+}
+
 finish() { if [ "$left" = 0 ]; then echo "Nothing is left to do."; else echo "$left left to do by hand."; fi; }
