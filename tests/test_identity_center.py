@@ -398,7 +398,7 @@ def test_spread_assignments_go_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "wanted"),
     [
-        ("teams:\n", TEAMS, "4,002 permission sets are more than the 3,500"),
+        ("teams:\n", TEAMS, "4,004 permission sets are more than the 3,500"),
         (
             "[john, maria]",
             f"[{', '.join(f'p{i}' for i in range(300))}]",
