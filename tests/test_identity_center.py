@@ -386,9 +386,9 @@ def test_spread_assignments_go_first(tmp_path: Path) -> None:
     """A set that is assigned in other stacks cannot go with its own: diff prints what to deploy before it."""
     old = configuration().replace("mfa: every-sign-in", "mfa: every-sign-in, spread: true")
     less = re.sub(r"  operators:.*?(?=  developers:)", "", old, flags=re.DOTALL)
-    (left,) = (d.consequence for d in told(tmp_path, old, less).deployment if d.consequence.kind == "permission set")
     every = deployed(tmp_path, old)
     (stack,) = (a.stack for a in every.assignments if a.group == "operators")
+    (left,) = (d.consequence for d in told(tmp_path, old, less).deployment if d.consequence.kind == "permission set")
     assert left.effect == "left behind"
     assert left.steps == (f"npx cdk deploy --exclusively {stack}  # before all others",)
     together = done(told(tmp_path, configuration(), old))
