@@ -803,8 +803,14 @@ class _Compared:
             known = [_known((standing or here).caller, session) for standing in (one, other)]
             policies = [standing.caller.policies if standing else _NOBODY for standing in (one, other)]
             moved = {k for k in known[0].keys() | known[1].keys() if known[0].get(k) != known[1].get(k)}
-            if moved:
-                policies = [_settled(p, {k: of.get(k) for k in moved}) for p, of in zip(policies, known, strict=True)]
+            try:
+                policies = (
+                    [_settled(p, of, moved) for p, of in zip(policies, known, strict=True)] if moved else policies
+                )
+            except Unknown as reason:
+                unknown = Comparison((), (), (Doubt(("*",), "*", str(reason), None),))
+                yield Change(here.account.id, caller.name, caller.kind, session, status, unknown)
+                continue
             common = {key: value for key, value in known[1].items() if key not in moved}
             sides = self._prepared(policies, here.where)
             comparison = _Pair(self.work, sides, common, here.where).compared(None)
@@ -820,13 +826,14 @@ class _Compared:
         return self._sides[key][0]
 
 
-def _settled(policies: Policies, known: Known) -> Policies:
-    """Policies as they read for somebody of whom this is known: where tags changed, each side has its own."""
+def _settled(policies: Policies, known: Known, moved: Iterable[str]) -> Policies:
+    """Policies as they read for somebody whose keys `moved` differ between the sides. Raises Unknown."""
     keys: Keys = {k.lower(): (v,) if isinstance(v, str) else v for k, v in known.items() if v is not None}
-    names = frozenset(k.lower() for k in known)
+    names = frozenset(k.lower() for k in moved)
+    told = names | {k.lower() for k in known}
 
     def settled(policy: Policy) -> Policy:
-        read = (_statement_settled(s, keys, names, policy.version == VERSION) for s in policy.statements)
+        read = (_statement_settled(s, keys, names, told, policy.version == VERSION) for s in policy.statements)
         return replace(policy, statements=tuple(s for s in read if s is not None))
 
     return replace(
@@ -837,18 +844,20 @@ def _settled(policies: Policies, known: Known) -> Policies:
     )
 
 
-def _statement_settled(statement: Statement, keys: Keys, names: frozenset[str], variables: bool) -> Statement | None:
-    """A statement without the conditions that hold for certain; None if one does not."""
+def _statement_settled(
+    statement: Statement, keys: Keys, names: frozenset[str], told: frozenset[str], variables: bool
+) -> Statement | None:
+    """A statement without the conditions on `names` that hold for certain; None if one does not. `told` is known."""
     left: list[Condition] = []
     for condition in statement.conditions:
         inside = {v for text in condition.values for v in variables_in(text)} if variables else set()
         if condition.key.lower() not in names:
             values = tuple(_filled(v, keys, names) for v in condition.values) if inside & names else condition.values
             left.append(replace(condition, values=values))
-        elif inside - names or not prepare(condition, statement.effect == "Allow", variables)(keys):
-            if not inside - names:
-                return None
-            raise Unknown(f"{condition.key} is compared with {', '.join(sorted(inside))}, and changed")
+        elif inside - told:
+            raise Unknown(f"{condition.key} changed, and is compared with {', '.join(sorted(inside - told))}")
+        elif not prepare(condition, statement.effect == "Allow", variables)(keys):
+            return None
     return replace(
         statement,
         conditions=tuple(left),
