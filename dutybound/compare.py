@@ -41,7 +41,7 @@ from dutybound.classes import (
     variables_in,
 )
 from dutybound.conditions import Keys, Unknown, fits, prepare, substituted
-from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, Spoken, in_account
+from dutybound.evaluate import Decision, Judge, is_linked_role, Outcome, Policies, Request, Spoken, in_account
 from dutybound.policy import VERSION, Condition, Policy, Principal, Statement, overlap
 from dutybound.principals import caller as caller_of
 from dutybound.witness import Known
@@ -368,12 +368,13 @@ class _Pair:
 
     def _answers(self, group: _Group, action: tuple[str, str]) -> tuple[_Found, ...]:
         entries = (*group.old, *group.new)
-        mentioned = {key for e in entries for key in self.work.mentions(e.number)} | _ALWAYS
+        mentioned = {key for e in entries for key in self.work.mentions(e.number)} | {"aws:resourceaccount"}
         known = tuple(sorted((k, v) for k, v in self.keys.items() if k in mentioned))
         absent = tuple(sorted(self.absent & mentioned))
         who = caller_of(self.principal)
         here = (self.where.account, self.where.region, self.where.partition, who.kind, who.account)
-        caller = "" if self.sides.own else self.principal
+        linked = any(map(is_linked_role, (self.principal, *self.keys.get("aws:principalarn", ()))))
+        caller = "" if self.sides.own and not linked else self.principal
         key = (group, known, absent, *self.sides.structures, here, caller)
         found = self.work.answers.get(key)
         if found is None:

@@ -220,7 +220,7 @@ class Judge:
         if self._alone or who.kind in ("user", "federated", "unnamed"):
             return ()
         # The ARN of a session does not tell the path of its role, aws:PrincipalArn does.
-        if any(map(_LINKED_ROLE.fullmatch, (who.text, *keys.get("aws:principalarn", ())))):
+        if any(map(is_linked_role, (who.text, *keys.get("aws:principalarn", ())))):
             return tuple(range(_ORGANIZATION, self._rcps.stop))
         if who.kind == "root":
             return (_IDENTITY, _BOUNDARY, _SESSION)
@@ -309,6 +309,11 @@ class Spoken(NamedTuple):
     def own(self) -> bool:
         """Whether it is of the principal itself: of an identity policy, the boundary or the session."""
         return self.level < _RESOURCE
+
+
+def is_linked_role(arn: str) -> bool:
+    """Whether an ARN is that of a service-linked role, which no policy of the organization reaches."""
+    return _LINKED_ROLE.fullmatch(arn) is not None
 
 
 class _Found(NamedTuple):
