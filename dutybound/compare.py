@@ -41,7 +41,7 @@ from dutybound.classes import (
     variables_in,
 )
 from dutybound.conditions import Keys, Unknown, fits, prepare, substituted
-from dutybound.evaluate import Decision, Judge, is_linked_role, Outcome, Policies, Request, Spoken, in_account
+from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, Spoken, in_account, is_linked_role
 from dutybound.policy import VERSION, Condition, Policy, Principal, Statement, overlap
 from dutybound.principals import caller as caller_of
 from dutybound.witness import Known
