@@ -29,7 +29,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -202,8 +202,8 @@ def _account(baseline: Baseline, account: Account, others: Sequence[Elsewhere]) 
 
 @cache
 def _triggers() -> Mapping[str, str]:
-    """All actions of the catalogue, by their small letters."""
-    return {action.lower(): action for path in paths() for action in path.actions}
+    """All actions that this module asks about, by their small letters: those of the catalogue, and one more."""
+    return {action.lower(): action for path in paths() for action in (*path.actions, "iam:CreatePolicy")}
 
 
 @lru_cache(maxsize=16384)
@@ -248,6 +248,37 @@ class _Named:
         if key not in self._found:
             self._found[key] = frozenset().union(*(_allowed(s) for s in policy.statements if s.effect == "Allow"))
         return self._found[key]
+
+
+class _Cut:
+    """Policies without the statements that speak of nothing this module asks about: of most policies few are left."""
+
+    def __init__(self) -> None:
+        self._cut: dict[int, tuple[Policy, Policy, frozenset[str]]] = {}
+
+    def policies(self, policies: Policies) -> Policies:
+        """Those over somebody."""
+        return replace(
+            policies,
+            identity=tuple(self._of(p)[1] for p in policies.identity),
+            groups=tuple(tuple(self._of(p)[1] for p in group) for group in policies.groups),
+            boundary=policies.boundary and self._of(policies.boundary)[1],
+        )
+
+    def named(self, policies: Policies) -> frozenset[str]:
+        """The actions of the catalogue that an Allow names."""
+        every = [*policies.identity, *(p for group in policies.groups for p in group)]
+        return frozenset().union(*(self._of(p)[2] for p in (*every, *filter(None, (policies.boundary,)))))
+
+    def _of(self, policy: Policy) -> tuple[Policy, Policy, frozenset[str]]:
+        found = self._cut.get(id(policy))
+        if found is None:
+            left = [(s, spoken) for s in policy.statements if (spoken := _allowed(s))]
+            allowed = frozenset[str]().union(*(spoken for s, spoken in left if s.effect == "Allow"))
+            # The policy is kept, so that its id stays its own.
+            found = (policy, replace(policy, statements=tuple(s for s, _ in left)), allowed)
+            self._cut[id(policy)] = found
+        return found
 
 
 def _allowed(statement: Statement) -> frozenset[str]:
@@ -454,6 +485,26 @@ class _Together:
         )
 
 
+_END = re.compile(r"/([^/*?]*)\Z")
+
+
+class _Patterns:
+    """Texts of resources as one reads them for a user: names as they are, and what matches more than one."""
+
+    def __init__(self, texts: Iterable[str], user: str) -> None:
+        filled = [_VARIABLE.sub("*", text.replace("${aws:username}", user)) for text in texts]
+        self.names = frozenset(text for text in filled if "*" not in text and "?" not in text)
+        wild = [text for text in filled if "*" in text or "?" in text]
+        self.wild = tuple(map(glob, wild))
+        ends = [_END.search(text) for text in filled]
+        self.ends = None if None in ends else frozenset(end[1] for end in ends if end)
+        """The last part of whatever a text can match (`john` for `user/*/john`); None if it can be any."""
+
+    def match(self, resource: str) -> bool:
+        """Whether one of them can speak of a thing."""
+        return resource in self.names or any(pattern.fullmatch(resource) for pattern in self.wild)
+
+
 class _World:
     """The principals of an account and what each can do to the others. What is worked out is kept."""
 
@@ -471,9 +522,10 @@ class _World:
         }
         self.arns_by_policy = {p.name: self._iam(f"policy{p.path}{p.name}") for p in account.policies}
         self.boundaries = {u.name: u.permissions_boundary for u in account.users if u.permissions_boundary}
+        self._cut = _Cut()
         self._edges: dict[_Actor, tuple[_Edge, ...]] = {}
         self._judges: dict[tuple[str, frozenset[Change], Policy | None], Judge] = {}
-        self._patterns: dict[int, dict[str, list[re.Pattern[str]]]] = {}
+        self._patterns: dict[int, dict[str, _Patterns]] = {}
         self._lets_in: dict[tuple[str, str, str], bool] = {}
         self.users = self._users_that_count()
 
@@ -589,7 +641,7 @@ class _World:
         """The judge over an actor's policies, with a trust or resource policy where it is asked to take part."""
         key = (actor.who, actor.changes, resource)
         if key not in self._judges:
-            self._judges[key] = Judge(replace(self._policies(actor), resource=resource))
+            self._judges[key] = Judge(replace(self._cut.policies(self._policies(actor)), resource=resource))
         return self._judges[key]
 
     def _policies(self, actor: _Actor) -> Policies:
@@ -649,16 +701,17 @@ class _World:
 
     def _reaches(self, actor: _Actor, actions: Sequence[str], on: str, resource: Policy | None = None) -> bool:
         """Whether for each action some Allow can speak of a thing: the quick way past most things."""
+        return all(self._patterns_of(actor, action, resource).match(on) for action in actions)
+
+    def _patterns_of(self, actor: _Actor, action: str, resource: Policy | None) -> _Patterns:
+        """What an actor's Allows of an action can speak of."""
         judge = self.judge(actor, resource)
         patterns = self._patterns.setdefault(id(judge), {})
-        for action in actions:
-            if action not in patterns:
-                allows = [s for s in judge.naming(action) if s.effect == "Allow"]
-                texts = sorted({text for s in allows for text in s.resources or ("*",)})
-                patterns[action] = [_pattern(text, self.subjects[actor.who].name) for text in texts]
-            if not any(pattern.fullmatch(on) for pattern in patterns[action]):
-                return False
-        return True
+        if action not in patterns:
+            allows = [s for s in judge.naming(action) if s.effect == "Allow"]
+            texts = sorted({text for s in allows for text in s.resources or ("*",)})
+            patterns[action] = _Patterns(texts, self.subjects[actor.who].name)
+        return patterns[action]
 
     def _known(
         self, actor: _Actor, statements: Iterable[Statement], exists: bool
@@ -700,11 +753,7 @@ class _World:
     def edges(self, actor: _Actor) -> tuple[_Edge, ...]:
         """Everything that an actor can bring about in one go."""
         if actor not in self._edges:
-            named = frozenset(
-                action
-                for small, action in _triggers().items()
-                if any(s.effect == "Allow" for s in self.judge(actor).naming(small))
-            )
+            named = self._cut.named(self._policies(actor))
             self._edges[actor] = tuple(
                 edge for path in paths() if _possible(path, named) for edge in self._by(path, actor)
             )
@@ -849,10 +898,9 @@ class _World:
 
     def _signing_in(self, path: Path, actor: _Actor) -> Iterator[_Edge]:
         """Another user, by a credential or a device that the actor gives it or reads."""
-        for who in self.users:
+        for who in self._worth_signing_in_as(path, actor):
             caller = self.subjects[who]
-            needed = () if path.way == "read-password" else path.actions[-1:]
-            if who == actor.who or not self._reaches(actor, needed, caller.arn):
+            if who == actor.who:
                 continue
             if path.way == "read-password":
                 steps = self._read_password(path, actor, caller)
@@ -873,6 +921,24 @@ class _World:
                 if session == "mfa" and not self._enrols_itself(who):
                     session = "no-mfa"
                 yield _Edge(_Fact(who, session=session), path.id, steps)
+
+    def _worth_signing_in_as(self, path: Path, actor: _Actor) -> Iterable[str]:
+        """The users that an actor's Allows can speak of, in order; to read a password, those that have a sealed one."""
+        if path.way == "read-password":
+            return [who for who in self.users if self.subjects[who].kind == "break-glass"] if self.account.secrets else ()
+        patterns = self._patterns_of(actor, path.actions[-1], None)
+        if patterns.ends is None:
+            return [who for who in self.users if patterns.match(self.subjects[who].arn)]
+        found = [one for end in patterns.ends for one in self._users_by_end.get(end, ())]
+        return [who for _, who in sorted(found) if patterns.match(self.subjects[who].arn)]
+
+    @cached_property
+    def _users_by_end(self) -> dict[str, list[tuple[int, str]]]:
+        """The users that count by the last part of their ARN, each with its place among them."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for place, who in enumerate(self.users):
+            found.setdefault(self.subjects[who].arn.rpartition("/")[2], []).append((place, who))
+        return found
 
     def _enrols_itself(self, who: str) -> bool:
         """Whether a user that has a password and no device can have one: then the next session has MFA."""
@@ -1196,15 +1262,6 @@ def _key(caller: Caller) -> str:
 def _statements(policies: Policies) -> Iterator[Statement]:
     for policy in (*policies.identity, *(p for group in policies.groups for p in group)):
         yield from policy.statements
-
-
-def _pattern(text: str, name: str) -> re.Pattern[str]:
-    if "${" not in text:
-        return glob(text)
-    return glob(_VARIABLE.sub("*", text.replace("${aws:username}", name)))
-
-
-_VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 _USUAL = {
