@@ -250,35 +250,71 @@ class _Named:
         return self._found[key]
 
 
-class _Cut:
-    """Policies without the statements that speak of nothing this module asks about: of most policies few are left."""
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is asked of a policy again and again, for everybody who has it."""
+
+    policy: Policy
+    """The policy itself, kept so that its id stays its own."""
+    cut: Policy
+    """Without the statements that speak of nothing this module asks about: of most policies few are left."""
+    named: frozenset[str]
+    """The actions of the catalogue that an Allow names."""
+    allows: Mapping[str, tuple[Statement, ...]]
+    """For each of them the Allows that name it."""
+    favours_no_mfa: bool
+    asks_for_tags: bool
+    texts: frozenset[str]
+    """Resources and values of conditions as they are, and the last part of each."""
+
+
+class _FactsOf:
+    """The facts of each policy."""
 
     def __init__(self) -> None:
-        self._cut: dict[int, tuple[Policy, Policy, frozenset[str]]] = {}
+        self._known: dict[int, _Facts] = {}
 
-    def policies(self, policies: Policies) -> Policies:
-        """Those over somebody."""
+    def of(self, policy: Policy) -> _Facts:
+        """Those of one."""
+        found = self._known.get(id(policy))
+        if found is None:
+            found = self._known[id(policy)] = _facts(policy)
+        return found
+
+    def all(self, policies: Policies, boundary: bool = True) -> list[_Facts]:
+        """Those of everything that somebody has, with its boundary."""
+        own = [*policies.identity, *(p for group in policies.groups for p in group)]
+        return [self.of(p) for p in (*own, *filter(None, (policies.boundary if boundary else None,)))]
+
+    def cut(self, policies: Policies) -> Policies:
+        """All of them cut."""
         return replace(
             policies,
-            identity=tuple(self._of(p)[1] for p in policies.identity),
-            groups=tuple(tuple(self._of(p)[1] for p in group) for group in policies.groups),
-            boundary=policies.boundary and self._of(policies.boundary)[1],
+            identity=tuple(self.of(p).cut for p in policies.identity),
+            groups=tuple(tuple(self.of(p).cut for p in group) for group in policies.groups),
+            boundary=policies.boundary and self.of(policies.boundary).cut,
         )
 
-    def named(self, policies: Policies) -> frozenset[str]:
-        """The actions of the catalogue that an Allow names."""
-        every = [*policies.identity, *(p for group in policies.groups for p in group)]
-        return frozenset().union(*(self._of(p)[2] for p in (*every, *filter(None, (policies.boundary,)))))
 
-    def _of(self, policy: Policy) -> tuple[Policy, Policy, frozenset[str]]:
-        found = self._cut.get(id(policy))
-        if found is None:
-            left = [(s, spoken) for s in policy.statements if (spoken := _allowed(s))]
-            allowed = frozenset[str]().union(*(spoken for s, spoken in left if s.effect == "Allow"))
-            # The policy is kept, so that its id stays its own.
-            found = (policy, replace(policy, statements=tuple(s for s, _ in left)), allowed)
-            self._cut[id(policy)] = found
-        return found
+def _facts(policy: Policy) -> _Facts:
+    left = [(s, spoken) for s in policy.statements if (spoken := _allowed(s))]
+    allows: dict[str, list[Statement]] = {}
+    for statement, spoken in left:
+        for action in spoken if statement.effect == "Allow" else ():
+            allows.setdefault(action, []).append(statement)
+    keys = [c.key.lower() for s in policy.statements for c in s.conditions]
+    resources_ = [r for s in policy.statements for r in s.resources]
+    texts = {*resources_, *(r for s in policy.statements for r in s.not_resources)}
+    texts |= {value for s in policy.statements for c in s.conditions for value in c.values}
+    return _Facts(
+        policy,
+        replace(policy, statements=tuple(s for s, _ in left)),
+        frozenset(allows),
+        {action: tuple(statements) for action, statements in allows.items()},
+        any(map(_favours_no_mfa, policy.statements)),
+        any("principaltag/" in key for key in keys) or any("${aws:principaltag" in r.lower() for r in resources_),
+        frozenset(texts | {text.rpartition("/")[2] for text in texts}),
+    )
 
 
 def _allowed(statement: Statement) -> frozenset[str]:
@@ -494,15 +530,14 @@ class _Patterns:
     def __init__(self, texts: Iterable[str], user: str) -> None:
         filled = [_VARIABLE.sub("*", text.replace("${aws:username}", user)) for text in texts]
         self.names = frozenset(text for text in filled if "*" not in text and "?" not in text)
-        wild = [text for text in filled if "*" in text or "?" in text]
-        self.wild = tuple(map(glob, wild))
+        self.wild = [text for text in filled if "*" in text or "?" in text]
         ends = [_END.search(text) for text in filled]
         self.ends = None if None in ends else frozenset(end[1] for end in ends if end)
         """The last part of whatever a text can match (`john` for `user/*/john`); None if it can be any."""
 
     def match(self, resource: str) -> bool:
         """Whether one of them can speak of a thing."""
-        return resource in self.names or any(pattern.fullmatch(resource) for pattern in self.wild)
+        return resource in self.names or any(glob(text).fullmatch(resource) for text in self.wild)
 
 
 class _World:
@@ -522,10 +557,11 @@ class _World:
         }
         self.arns_by_policy = {p.name: self._iam(f"policy{p.path}{p.name}") for p in account.policies}
         self.boundaries = {u.name: u.permissions_boundary for u in account.users if u.permissions_boundary}
-        self._cut = _Cut()
+        self._facts = _FactsOf()
+        self._allows: dict[_Actor, dict[str, list[Statement]]] = {}
         self._edges: dict[_Actor, tuple[_Edge, ...]] = {}
         self._judges: dict[tuple[str, frozenset[Change], Policy | None], Judge] = {}
-        self._patterns: dict[int, dict[str, _Patterns]] = {}
+        self._patterns: dict[object, _Patterns] = {}
         self._lets_in: dict[tuple[str, str, str], bool] = {}
         self.users = self._users_that_count()
 
@@ -565,8 +601,14 @@ class _World:
 
     def _minds_no_mfa(self, caller: Caller) -> bool:
         """Whether some statement gives somebody without MFA what it keeps from whoever has it."""
-        trusts = [s for trust in self.trusts.values() for s in trust.statements]
-        return any(_favours_no_mfa(s) for s in (*_statements(caller.policies), *trusts))
+        return self._trusts_favour_no_mfa or any(facts.favours_no_mfa for facts in self._own(caller))
+
+    @cached_property
+    def _trusts_favour_no_mfa(self) -> bool:
+        return any(_favours_no_mfa(s) for trust in self.trusts.values() for s in trust.statements)
+
+    def _own(self, caller: Caller) -> list[_Facts]:
+        return self._facts.all(caller.policies, boundary=False)
 
     def declared(self, caller: Caller) -> bool:
         """Whether a principal is called an administrator: AdministratorAccess, or break-glass."""
@@ -595,15 +637,11 @@ class _World:
         return self.named.of(role) if role else self.named.of_user(caller.groups)
 
     def _asks_for_tags(self, caller: Caller) -> bool:
-        return any("principaltag/" in c.key.lower() for s in _statements(caller.policies) for c in s.conditions) or any(
-            "${aws:principaltag" in r.lower() for s in _statements(caller.policies) for r in s.resources
-        )
+        return any(facts.asks_for_tags for facts in self._own(caller))
 
     def _speaks_of(self, caller: Caller) -> bool:
         """Whether a principal's own policies name it, so that it is not like others with the same ones."""
-        texts = {text for s in _statements(caller.policies) for text in (*s.resources, *s.not_resources)}
-        texts |= {value for s in _statements(caller.policies) for c in s.conditions for value in c.values}
-        return any(text == caller.name or text.endswith(f"/{caller.name}") for text in texts)
+        return any(caller.name in facts.texts for facts in self._own(caller))
 
     def _users_that_count(self) -> tuple[str, ...]:
         """The users who are worth becoming. Of many, one for each set of teams, and those that a policy names."""
@@ -641,7 +679,7 @@ class _World:
         """The judge over an actor's policies, with a trust or resource policy where it is asked to take part."""
         key = (actor.who, actor.changes, resource)
         if key not in self._judges:
-            self._judges[key] = Judge(replace(self._cut.policies(self._policies(actor)), resource=resource))
+            self._judges[key] = Judge(replace(self._facts.cut(self._policies(actor)), resource=resource))
         return self._judges[key]
 
     def _policies(self, actor: _Actor) -> Policies:
@@ -681,12 +719,12 @@ class _World:
         Without `on` the actor chooses the thing. `more` is known of the
         requests besides; `resource` is the trust or resource policy of the thing.
         """
-        judge = self.judge(actor, resource)
-        caller = self.subjects[actor.who]
-        if not all(any(s.effect == "Allow" for s in judge.naming(action)) for action in actions):
+        if not all(self._allowing(actor, action, resource) for action in actions):
             return None
         if on and not self._reaches(actor, actions, on, resource):
             return None
+        judge = self.judge(actor, resource)
+        caller = self.subjects[actor.who]
         side: Side = _Together(judge, actions)
         known = {**self._known(actor, (s.statement for s in side.speaking("")), bool(on)), **(more or {})}
         action = _action(actions[0])
@@ -703,15 +741,23 @@ class _World:
         """Whether for each action some Allow can speak of a thing: the quick way past most things."""
         return all(self._patterns_of(actor, action, resource).match(on) for action in actions)
 
+    def _allowing(self, actor: _Actor, action: str, resource: Policy | None = None) -> list[Statement]:
+        """The Allows over an actor that name an action, whatever the resource and the conditions."""
+        of_actor = self._allows.setdefault(actor, {})
+        found = of_actor.get(action)
+        if found is None:
+            every = self._facts.all(self._policies(actor))
+            found = of_actor[action] = [s for facts in every for s in facts.allows.get(action, ())]
+        return found if resource is None else [*found, *self._facts.of(resource).allows.get(action, ())]
+
     def _patterns_of(self, actor: _Actor, action: str, resource: Policy | None) -> _Patterns:
         """What an actor's Allows of an action can speak of."""
-        judge = self.judge(actor, resource)
-        patterns = self._patterns.setdefault(id(judge), {})
-        if action not in patterns:
-            allows = [s for s in judge.naming(action) if s.effect == "Allow"]
+        key = (actor, action, resource and id(self._facts.of(resource).policy))
+        if key not in self._patterns:
+            allows = self._allowing(actor, action, resource)
             texts = sorted({text for s in allows for text in s.resources or ("*",)})
-            patterns[action] = _Patterns(texts, self.subjects[actor.who].name)
-        return patterns[action]
+            self._patterns[key] = _Patterns(texts, self.subjects[actor.who].name)
+        return self._patterns[key]
 
     def _known(
         self, actor: _Actor, statements: Iterable[Statement], exists: bool
@@ -753,7 +799,7 @@ class _World:
     def edges(self, actor: _Actor) -> tuple[_Edge, ...]:
         """Everything that an actor can bring about in one go."""
         if actor not in self._edges:
-            named = self._cut.named(self._policies(actor))
+            named = frozenset[str]().union(*(facts.named for facts in self._facts.all(self._policies(actor))))
             self._edges[actor] = tuple(
                 edge for path in paths() if _possible(path, named) for edge in self._by(path, actor)
             )
@@ -900,8 +946,6 @@ class _World:
         """Another user, by a credential or a device that the actor gives it or reads."""
         for who in self._worth_signing_in_as(path, actor):
             caller = self.subjects[who]
-            if who == actor.who:
-                continue
             if path.way == "read-password":
                 steps = self._read_password(path, actor, caller)
             elif path.way == "enrol":
@@ -925,12 +969,14 @@ class _World:
     def _worth_signing_in_as(self, path: Path, actor: _Actor) -> Iterable[str]:
         """The users that an actor's Allows can speak of, in order; to read a password, those that have a sealed one."""
         if path.way == "read-password":
-            return [who for who in self.users if self.subjects[who].kind == "break-glass"] if self.account.secrets else ()
+            sealed = self.users if self.account.secrets else ()
+            return [who for who in sealed if who != actor.who and self.subjects[who].kind == "break-glass"]
         patterns = self._patterns_of(actor, path.actions[-1], None)
         if patterns.ends is None:
-            return [who for who in self.users if patterns.match(self.subjects[who].arn)]
-        found = [one for end in patterns.ends for one in self._users_by_end.get(end, ())]
-        return [who for _, who in sorted(found) if patterns.match(self.subjects[who].arn)]
+            some: Iterable[str] = self.users
+        else:
+            some = [who for _, who in sorted(one for end in patterns.ends for one in self._users_by_end.get(end, ()))]
+        return [who for who in some if who != actor.who and patterns.match(self.subjects[who].arn)]
 
     @cached_property
     def _users_by_end(self) -> dict[str, list[tuple[int, str]]]:
@@ -1012,8 +1058,7 @@ class _World:
             return False  # services and identity providers alone
         if not all(s.principals for s in trust.statements) or any(not _is_account(value) for value in named):
             return True
-        allows = [[s for s in self.judge(actor).naming(a) if s.effect == "Allow"] for a in actions]
-        return all(any(_may_speak_of(s, role) for s in statements) for statements in allows)
+        return all(any(_may_speak_of(s, role) for s in self._allowing(actor, action)) for action in actions)
 
     @property
     def _lets_all_in(self) -> Policy:
