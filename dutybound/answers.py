@@ -116,6 +116,8 @@ def stops(obstacle: Obstacle, found: Explanation) -> str:
             return f"sign in with MFA{at}"
         case "guardrail":
             return _guardrail(obstacle, at)
+        case "organization":
+            return f"the organization's policy {obstacle.way.policy} denies it{at}"
         case "never":
             team = obstacle.way.team or found.question.who
             return f"team {team} never does what `{duty}` does{at}"
@@ -415,7 +417,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _policy(way: Way) -> str:
-    whose = "AWS's" if way.of_aws else "the"
+    whose = "the organization's" if way.kind == "organization" else "AWS's" if way.of_aws else "the"
     return f"{whose} policy {way.policy}"
 
 

@@ -716,13 +716,25 @@ def compare_baselines(old: Baseline, new: Baseline) -> tuple[Change, ...]:
     Principals are the same by account, kind and name. Who is in one baseline only gains or loses all that they have.
     """
     compared = _Compared()
-    before, after = compared.principals(old), compared.principals(new)
+    before, after = (compared.principals(side) for side in _side_by_side(old, new))
     out: list[Change] = []
     for key in sorted(before.keys() | after.keys()):
         one, other = before.get(key), after.get(key)
         if one is None or other is None or not one.same(other):
             out += compared.changes(one, other)
     return tuple(out)
+
+
+def _side_by_side(old: Baseline, new: Baseline) -> tuple[Baseline, Baseline]:
+    """Both sides with one account for each set of targets that the same policies of the organization bind."""
+    one, other = old.accounts[0], new.accounts[0]
+    both = [t.id for t in other.targets if t.id in {t.id for t in one.targets}]
+    sets = {tuple(g.policy for a in (one, other) for g in replace(a, id=id_).guards): id_ for id_ in reversed(both)}
+    if len(sets) < 2:
+        return old, new
+    ids = [id_ for id_ in both if id_ in sets.values()]
+    left, right = ((*(replace(a, id=id_) for id_ in ids), *side.accounts[1:]) for side, a in ((old, one), (new, other)))
+    return replace(old, accounts=left), replace(new, accounts=right)
 
 
 MOST_REQUESTS = 400_000
@@ -777,8 +789,9 @@ class _Compared:
         identity = tuple(map(self._one, policies.identity))
         groups = tuple(tuple(map(self._one, group)) for group in policies.groups)
         boundary = None if policies.boundary is None else self._one(policies.boundary)
-        key = (tuple(map(id, identity)), tuple(tuple(map(id, group)) for group in groups), id(boundary))
-        return self._sets.setdefault(key, Policies(identity, groups, boundary))
+        guards = tuple(map(self._one, policies.guards))
+        key = (*(tuple(map(id, own)) for own in (identity, *groups, guards)), id(boundary))
+        return self._sets.setdefault(key, Policies(identity, groups, boundary, guards=guards))
 
     def _one(self, policy: Policy) -> Policy:
         known = self._by_id.get(id(policy))
@@ -834,6 +847,7 @@ def _settled(policies: Policies, known: Known) -> Policies:
         identity=tuple(map(settled, policies.identity)),
         groups=tuple(tuple(map(settled, group)) for group in policies.groups),
         boundary=policies.boundary and settled(policies.boundary),
+        guards=tuple(map(settled, policies.guards)),
     )
 
 

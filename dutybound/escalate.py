@@ -175,8 +175,11 @@ def escalations(baseline: Baseline, others: Sequence[Elsewhere] = ()) -> tuple[E
     People with the same policies are judged once. What cannot be judged counts as allowed. Whoever takes an
     administrator's role in another account (`others`) becomes one as well, unless the role is that of its own team.
     """
-    found = [e for account in baseline.accounts for e in _account(baseline, account, others)]
-    return tuple(sorted(found, key=lambda e: (e.principal, e.names)))
+    every = [alike for account in baseline.accounts for alike in account.alike]
+    found = [e for account in every for e in _account(baseline, account, others)]
+    # Accounts with other policies of the organization above them have the same principals: the first says it for all.
+    told = {(e.principal, e.names): e for e in reversed(found)}
+    return tuple(sorted(told.values(), key=lambda e: (e.principal, e.names)))
 
 
 def _account(baseline: Baseline, account: Account, others: Sequence[Elsewhere]) -> Iterator[Escalation]:
@@ -461,6 +464,7 @@ class _World:
         self.baseline, self.account, self.named, self.others = baseline, account, named, others
         self.partition = catalog.partition(account.home_region)
         self.id = account.id or ACCOUNT_ID
+        self.guards = tuple(guard.policy for guard in account.guards)
         everyone = callers(baseline, account, self.partition)
         self.subjects: dict[str, Caller] = {_key(caller): caller for caller in everyone}
         self.roles = {_key(c): r for c in everyone for r in account.roles if c.role and c.name == r.name}
@@ -536,7 +540,8 @@ class _World:
                 bounds = next((c.policies.boundary for c in self.subjects.values() if c.kind == "person"), None)
                 # What is worked out is kept by name, so each has its own.
                 name = f"somebody in {group.name}"
-                yield Caller(name, "person", arn, Policies(groups=(held,), boundary=bounds), (group.name,))
+                policies = Policies(groups=(held,), boundary=bounds, guards=self.guards)
+                yield Caller(name, "person", arn, policies, (group.name,))
 
     def _named_by(self, caller: Caller) -> frozenset[str]:
         role = self.roles.get(_key(caller))
@@ -1045,7 +1050,7 @@ class _World:
         """A principal that an actor made: with a boundary, and in teams."""
         name = arn.rpartition("/")[2]
         held = tuple(tuple(p for _, p in self._held(group)) for group in groups)
-        policies = Policies(groups=held, boundary=self.policies_by_arn.get(boundary))
+        policies = Policies(groups=held, boundary=self.policies_by_arn.get(boundary), guards=self.guards)
         if kind == "role":
             session = f"arn:{self.partition}:sts::{self.id}:assumed-role/{name}/session"
             caller = Caller(name, "role", session, policies, role=arn)

@@ -41,9 +41,9 @@ from dutybound.policy import Condition, Policy, Statement, glob
 from dutybound.when import condition_key_type, near_keys
 from dutybound.witness import Known, naming, witness
 
-Stop = Literal["mfa", "guardrail", "never", "end", "deny"]
-"""What an explicit deny is: MFA, a key of `guardrails`, a team's `never`, the end of a membership or role, or a
-duty's own deny."""
+Stop = Literal["mfa", "guardrail", "organization", "never", "end", "deny"]
+"""What an explicit deny is: MFA, a key of `guardrails`, a policy of the organization, a team's `never`, the end of a
+membership or role, or a duty's own deny."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +221,10 @@ def explain_denial(baseline: Baseline, denial: Denial, question: Question) -> Ex
                 found = other
                 notes.append("with MFA it is allowed; AWS's message does not say how the session was signed in")
                 break
-    if found.outcome == "allowed" and denial.effect == "explicit" and denial.type not in _NOT_OURS:
-        limits = _Explaining(case, action, found.question).limits()
-        found = replace(found, limits=tuple(o for o in limits if named in ("", o.way.policy)))
+    above = denial.type == _SCP and bool(case.guards)
+    if found.outcome == "allowed" and denial.effect == "explicit" and (above or denial.type not in _NOT_OURS):
+        limits = [o for o in _Explaining(case, action, found.question).limits() if (o.kind == "organization") == above]
+        found = replace(found, limits=tuple(o for o in limits if above or named in ("", o.way.policy)))
     return replace(found, notes=(*found.notes, *notes, *_compared(ground, found, denial)), aws=denial)
 
 
@@ -310,7 +311,7 @@ def list_access(baseline: Baseline, question: Question) -> AccessList:
 
 def _is_own(case: Case, statement: Statement) -> bool:
     ways = case.ways(statement)
-    return bool(ways) and ways[0].kind != "boundary"
+    return bool(ways) and ways[0].kind not in ("boundary", "organization")
 
 
 def _service(prefix: str, actions: Iterable[Action], ways: Iterable[Way]) -> ServiceAccess:
@@ -570,6 +571,7 @@ def stop_of(statement: Statement) -> tuple[Stop, str]:
     """What an explicit deny is, and the key of `guardrails` for a guardrail."""
     duty = statement.origins[0].duty if statement.origins else ""
     ours: dict[str, Stop] = {"mfa": "mfa", "break_glass": "mfa", "guardrails": "guardrail", "until": "end"}
+    ours |= {"guardrails.organization": "organization"}
     kind: Stop = ours.get(duty, "never" if statement.sid.startswith("Never") else "deny")
     return kind, key_of(statement.sid) if kind == "guardrail" else ""
 
@@ -585,6 +587,7 @@ def _reaches(statement: Statement, request: Request) -> bool:
 
 # --- what AWS says, beside what the baseline says -------------------------------------------------------------------
 
+_SCP: Type = "service control policy"
 _NOT_OURS: Mapping[Type, str] = {
     "service control policy": "at the SCPs of the organization",
     "resource control policy": "at the RCPs of the organization",
@@ -598,7 +601,7 @@ _NOT_OURS: Mapping[Type, str] = {
 
 def _compared(ground: Ground, found: Explanation, denial: Denial) -> Iterator[str]:
     """What AWS's reason adds to the baseline's own, or where they differ."""
-    if denial.policy:
+    if denial.policy and not (denial.type == _SCP and ground.account.guards):  # AWS names it by an id, which we lack
         name = denial.policy.rpartition("/")[2]
         ours = next((p for p in ground.account.policies if p.name == name), None)
         if ours is not None and denial.policy.endswith(f":policy{ours.path}{ours.name}"):
@@ -610,6 +613,9 @@ def _compared(ground: Ground, found: Explanation, denial: Denial) -> Iterator[st
     said = _said(denial)
     if (denial.effect, denial.type) == ("implicit", "permissions boundary"):
         yield f"AWS says that {said}; no boundary of the baseline leaves anything out, so another one is attached"
+    elif denial.type == _SCP and any(o.kind == "organization" for o in (*found.obstacles, *found.limits)):
+        also = "" if found.obstacles else ", if the request met the conditions of one of the denies above"
+        yield f"AWS gives the same reason: {said}{also}"
     elif found.outcome == "allowed" and denial.type in _NOT_OURS:
         yield f"AWS says that {said}; the baseline's own policies allow it: look {_NOT_OURS[denial.type]}"
     elif found.outcome == "allowed" and found.limits:

@@ -238,7 +238,7 @@ def _place(loc: Loc, tree: Fields) -> _Place:
                     continue
                 if isinstance(step, str) and step.removesuffix("_") in value:
                     step = step.removesuffix("_")  # a word that Python keeps for itself
-                elif len(value) == 1 and step in ("name", "parameters"):
+                elif len(value) == 1 and step in ("name", "parameters", "place"):
                     sole = next(iter(value))
                     if step == "name":
                         place.span = getattr(sole, "span", None) or place.span

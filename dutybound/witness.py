@@ -145,8 +145,9 @@ class OwnSide:
     """
 
     def __init__(self, policies: Policies) -> None:
-        """Prepare the identity policies, those of groups and the boundary; nothing else of `policies` is looked at."""
-        identity = Judge([*policies.identity, *(p for group in policies.groups for p in group)])
+        """Prepare the identity policies, those of groups, the boundary and the guards; of `policies` no more counts."""
+        held = (*policies.identity, *(p for group in policies.groups for p in group))
+        identity = Judge([*held, *policies.guards])  # guards only deny, and a deny is one wherever it stands
         self.judges = [identity, *([Judge([policies.boundary])] if policies.boundary is not None else [])]
 
     def speaking(self, action: str) -> list[Spoken]:
@@ -280,7 +281,7 @@ def possible(policies: Policies, known: Known) -> frozenset[Action]:
     A quick way past most of the reference's 22,000 actions: what is not in it is denied whatever the request.
     """
     settled = _Settled(known)
-    own = [*policies.identity, *(p for group in policies.groups for p in group)]
+    own = [*policies.identity, *(p for group in policies.groups for p in group), *policies.guards]
     levels = [own, *([[policies.boundary]] if policies.boundary is not None else [])]
     out: frozenset[Action] | None = None
     for level in levels:
