@@ -238,6 +238,22 @@ def _listed(text: str) -> bool:
     return bool(catalog.actions_of(text))
 
 
+@lru_cache(maxsize=65536)
+def _services_in(resources: tuple[str, ...]) -> frozenset[str]:
+    """The services whose ARNs a Resource names; none where it can be any."""
+    parts = [resource.split(":", 3) for resource in resources]
+    named_ = frozenset(part[2] for part in parts if len(part) == 4)
+    return named_ if all(len(p) == 4 and not set("*?$") & set(p[2]) for p in parts) else frozenset()
+
+
+@lru_cache(maxsize=32768)
+def _services_of(action: Action) -> frozenset[str]:
+    """The services of the ARNs that an action is about; with its own, as whatever the reference lacks is in that."""
+    return frozenset(
+        (action.service, *(part[2] for form in forms_of(action) if len(part := form[1].split(":", 3)) == 4))
+    )
+
+
 @cache
 def _delegation(account: str) -> Policy:
     """What leaves every decision to the identity policies of an account."""
@@ -274,6 +290,7 @@ class _Pair:
         self.keys: Keys = {k.lower(): (v,) if isinstance(v, str) else v for k, v in known.items() if v is not None}
         self.absent = frozenset(k.lower() for k, v in known.items() if v is None)
         self._entries: dict[int, tuple[tuple[Spoken, ...], tuple[_Entry, ...]]] = {}
+        self._kept_of: dict[tuple[tuple[_Entry, ...], frozenset[str]], tuple[_Entry, ...]] = {}
 
     def compared(self, actions: Iterable[Action] | None) -> Comparison:
         """Both directions."""
@@ -302,6 +319,18 @@ class _Pair:
             held = self._entries[id(spoken)] = (spoken, tuple(sorted(set(self._numbered(spoken)))))
         return held[1]
 
+    def _meant(self, action: Action, entries: tuple[_Entry, ...]) -> tuple[_Entry, ...]:
+        """Without denies that cannot be about what the action is about: one of everything but looking, on roles alone,
+        is nothing to buckets.
+        """
+        known = self._kept_of.get((entries, services := _services_of(action)))
+        if known is None:
+            said = ((e, self.work.statements[e.number]) for e in entries)
+            named = ((e, _services_in(s.resources) if s.effect == "Deny" else frozenset()) for e, s in said)
+            known = tuple(e for e, theirs in named if not theirs or not services.isdisjoint(theirs))
+            self._kept_of[entries, services] = known
+        return known
+
     # -- which actions
 
     def _groups(self, actions: Iterable[Action] | None) -> dict[_Group, list[tuple[str, str]]]:
@@ -312,7 +341,7 @@ class _Pair:
         found: dict[_Group, list[tuple[str, str]]] = {}
         listed = actions if actions is not None else self._candidates(changed, old | new)
         for action in sorted(listed):
-            sides = [self._speaking(judge, str(action)) for judge in self.sides.judges]
+            sides = [self._meant(action, self._speaking(judge, str(action))) for judge in self.sides.judges]
             if (same and sides[0] == sides[1]) or not any(map(self._grants, sides)):
                 continue
             found.setdefault(self._group(action, *sides), []).append((str(action), str(action)))
@@ -531,15 +560,16 @@ class _Search:
         """Keys that stand in names of resources, with values by which those meet others, and those the judge reads."""
         out: dict[str, list[str]] = {}
         said = {t for s in self.statements for t in (*s.resources, *s.not_resources)} - {"*"}
+        settled = self.pair.keys.keys() | self.pair.absent
         templates = {
             text
             for e, s in zip(self.entries, self.statements, strict=True)
             for text in (*s.resources, *s.not_resources)
-            if e.variables and any(True for _ in variables_in(text))
+            if e.variables and not settled.issuperset(variables_in(text))
         }
         for text in sorted(templates):
             for key, values in values_inside(text, said).items():
-                if key not in self.pair.keys and key not in self.pair.absent:
+                if key not in settled:
                     out.setdefault(key, []).extend(values)
         for key in _ALWAYS - self.pair.keys.keys() - self.pair.absent:
             if any(key in self.pair.work.mentions(e.number) for e in self.entries):

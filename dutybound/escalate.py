@@ -114,6 +114,8 @@ class Step:
     who: str
     request: Request
     because: tuple[Statement, ...]
+    doubt: str = ""
+    """Why it is not known to be allowed: the search for it hit a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,12 @@ def findings(baseline: Baseline, others: Sequence[Elsewhere] = ()) -> Iterator[D
         without = {"key": " with a stolen access key", "no-mfa": " without MFA"}.get(found.session, "")
         chain = " → ".join([*(_short(step.request) for step in found.steps), "administrator"])
         message = f"{kind} {quoted(name)}{people} can become an administrator{without}: {chain}"
+        doubts = list(dict.fromkeys(step.doubt for step in found.steps if step.doubt))
+        if doubts:
+            message = f"whether {kind} {quoted(name)}{people} can become an administrator is not known: {doubts[0]}"
+            hint = "name fewer tags, resources and conditions in what it holds, or test it with 'cannot' in 'access'"
+            yield Diagnostic("escalation", message, found.span, hint, (f"asked of {chain}",), severity="warning")
+            continue
         notes = [f"{number}. {_told(step)}" for number, step in enumerate(found.steps, start=1)]
         reason = [found.reason] if found.reason else []
         hint = "take one of these requests away, or give the duty 'administer' to whoever is meant to have it"
@@ -188,8 +196,14 @@ def _account(baseline: Baseline, account: Account, others: Sequence[Elsewhere]) 
         return
     world = _World(baseline, account, named, others)
     merged: dict[object, list[tuple[Caller, Escalation]]] = {}
+    certain: _World | None = None
     for caller, same in world.starts():
-        if (escalation := world.escalation(caller)) is not None:
+        escalation = world.escalation(caller)
+        if escalation is not None and any(step.doubt for step in escalation.steps):
+            # What is not known may hide what is.
+            certain = certain or _World(baseline, account, named, others, certain=True)
+            escalation = certain.escalation(caller) or escalation
+        if escalation is not None:
             # The same statements open the same way to people of several sets of teams: one finding.
             granted = frozenset(s for step in escalation.steps for s in step.because if s.origins)
             key = (escalation.principal, escalation.paths, escalation.session, granted)
@@ -460,7 +474,16 @@ class _Together:
 class _World:
     """The principals of an account and what each can do to the others. What is worked out is kept."""
 
-    def __init__(self, baseline: Baseline, account: Account, named: _Named, others: Sequence[Elsewhere] = ()) -> None:
+    def __init__(
+        self,
+        baseline: Baseline,
+        account: Account,
+        named: _Named,
+        others: Sequence[Elsewhere] = (),
+        certain: bool = False,
+    ) -> None:
+        """With `certain`, what the search does not know because it hit a bound counts as denied."""
+        self.certain = certain
         self.baseline, self.account, self.named, self.others = baseline, account, named, others
         self.partition = catalog.partition(account.home_region)
         self.id = account.id or ACCOUNT_ID
@@ -645,12 +668,13 @@ class _World:
         action = _action(actions[0])
         where = Where(caller.arn, self.id, self.account.home_region, self.partition)
         found = witness(side, action, known, where, on)
-        if found is None:
+        if found is None or (found.bounded and self.certain):
             return None
         if not on and found.request.resource.endswith("/"):  # a pattern for all names, which nothing can have as it is
             found = witness(side, action, known, where, found.request.resource + _ANY_NAME) or found
         asked = [replace(found.request, action=name) for name in actions]
-        return tuple(Step(caller.name, request, judge.decide(request).because) for request in asked)
+        doubt = found.reason if found.bounded else ""
+        return tuple(Step(caller.name, request, judge.decide(request).because, doubt) for request in asked)
 
     def _reaches(self, actor: _Actor, actions: Sequence[str], on: str, resource: Policy | None = None) -> bool:
         """Whether for each action some Allow can speak of a thing: the quick way past most things."""

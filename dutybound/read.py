@@ -335,10 +335,9 @@ def _where(whole: Loc) -> str:
     inside = [s for s in whole[2:] if not (isinstance(s, str) and s.startswith(("trust-", "grant-", "only-")))]
     if len(whole) == 1 or (whole and whole[0] not in _SUBJECTS):
         # Of a name with a mapping the model's own words are not the user's.
-        words = [
-            s for before, s in pairwise((None, *whole)) if not (isinstance(before, int) and s in ("name", "place"))
-        ]
-        return ".".join(s for s in words if isinstance(s, str)) or "the configuration"
+        ours = (isinstance(before, int) and s in ("name", "place") for before, s in pairwise((None, *whole)))
+        words = [s for s, own in zip(whole, ours, strict=True) if isinstance(s, str) and not own]
+        return ".".join(words) or "the configuration"
     words = [s for s in inside if isinstance(s, str) and s not in ("name", "[key]")]
     return f"{_subject(whole)}{': ' + '.'.join(words) if words else ''}" if len(whole) > 1 else "the configuration"
 

@@ -31,6 +31,8 @@ class Witness:
     outcome: Outcome
     request: Request
     reason: str = ""
+    bounded: bool = False
+    """Whether it is unknown since the search hit a bound, and not by what the policies say."""
 
 
 def witness(
@@ -57,7 +59,7 @@ def witness(
     answers: dict[int, _Answer] = {}
     made: dict[object, list[tuple[str, str]]] = {}
     try:
-        found = settled.contexts(spoken, resource, action) if free else _Found((Context((), 0, 0),), ())
+        found = settled.contexts(spoken, resource, action, but is None) if free else _Found((Context((), 0, 0),), ())
         for context in found.contexts:
             if context.live not in made:
                 keys = {**settled.keys, **dict(context.live)}
@@ -68,11 +70,12 @@ def witness(
             if answer.allowed is not None and not answer.missing:
                 return answer.allowed
     except (TooMany, Unknown) as unknown:
-        return Witness("unknown", Request(where.principal, str(action), resource or "*", asked), str(unknown))
+        asking = Request(where.principal, str(action), resource or "*", asked)
+        return Witness("unknown", asking, str(unknown), isinstance(unknown, TooMany))
     doubt = next((a.doubt for a in answers.values() if a.doubt is not None and not a.missing), None)
     if doubt is None and found.murky:
         reason = f"{found.murky[0]} is compared in several ways at once, and not all of its values were tried"
-        doubt = Witness("unknown", Request(where.principal, str(action), resource or "*", asked), reason)
+        doubt = Witness("unknown", Request(where.principal, str(action), resource or "*", asked), reason, True)
     return doubt
 
 
@@ -165,6 +168,8 @@ class OwnSide:
 
 _ALWAYS = ("aws:principalarn", "aws:resourceaccount")
 """Keys by which the judge itself tells which levels count."""
+_FEW_KEYS = 10
+"""Free keys of which every class is tried, whoever asks."""
 _prepared = lru_cache(maxsize=16384)(prepare)
 
 
@@ -204,14 +209,19 @@ class _Settled:
         except Unknown:
             return None
 
-    def contexts(self, spoken: Sequence[Spoken], resource: str, action: Action) -> _Found:
-        """The contexts that statements tell apart, each with the keys that stand in names of resources."""
+    def contexts(self, spoken: Sequence[Spoken], resource: str, action: Action, alone: bool) -> _Found:
+        """The contexts that statements tell apart, each with the keys that stand in names of resources.
+
+        Of many keys, and where one side is asked `alone`, those that allow the most: a request is the nicer for every
+        key that it does without, but each tag that must be there doubles the contexts.
+        """
         blocks = {_block(s): None for s in spoken if s.statement.conditions}
         mentioned = frozenset[str]().union(*map(_mentioned, blocks))
         kept = {key: () for key in _ALWAYS if key in mentioned - self.names} | self._inside(spoken, resource)
         known = tuple(sorted((k, v) for k, v in self.keys.items() if k in mentioned))
         apart = not resource and len(catalog.action_keys(action).required) > 1
-        return _contexts(tuple(blocks), known, mentioned & self.names, tuple(sorted(kept.items())), apart)
+        best = alone and len(mentioned - self.names) > _FEW_KEYS
+        return _contexts(tuple(blocks), known, mentioned & self.names, tuple(sorted(kept.items())), apart, best)
 
     def _inside(self, spoken: Iterable[Spoken], resource: str) -> dict[str, Values]:
         """Free keys that stand in names of resources, with values by which those meet others."""
@@ -245,9 +255,10 @@ def _contexts(
     absent: frozenset[str],
     kept: tuple[tuple[str, Values], ...],
     apart: bool,
+    best: bool,
 ) -> _Found:
     contexts = Contexts(blocks, dict(known), absent, dict(kept))
-    return _Found(tuple(contexts.all(tags_apart=apart)), tuple(contexts.murky))
+    return _Found(tuple(contexts.all(tags_apart=apart, best=best)), tuple(contexts.murky))
 
 
 # --- resources ------------------------------------------------------------------------------------------------------
