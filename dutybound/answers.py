@@ -170,6 +170,7 @@ def _limit_lines(obstacle: Obstacle) -> list[str]:
     way = obstacle.way
     what = f"guardrails.{obstacle.key}" if obstacle.kind == "guardrail" else _and(_ticked(way.duties)) or _policy(way)
     never = f"team {way.team}'s never {what}" if obstacle.kind == "never" else what
+    never = _policy(way) if obstacle.kind == "organization" else never
     return [
         *_wrapped(f"{never}{_at(_first_span(way.statement.origins))}", "  ", "denied by "),
         *_reach_lines(way, "    "),

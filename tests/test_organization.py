@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ import yaml
 from dutybound import catalog
 from dutybound.baseline import Account, OrganizationPolicy
 from dutybound.callers import callers
+from dutybound.changes import Review, review
 from dutybound.compiler import compile_deployment, compile_everywhere
 from dutybound.config import Duty
 from dutybound.diagnostic import render_all
@@ -29,6 +30,7 @@ from dutybound.policy import EVERYBODY, Policy, Statement, minified
 from dutybound.read import library, library_duty
 from dutybound.rollout import Deployment
 from tests.conftest import CASES, ROOT
+from tests.test_explain import asked
 
 TEXT = (CASES / "organization.yaml").read_text(encoding="utf-8")
 CENTER = """\
@@ -548,3 +550,103 @@ def test_a_role_of_the_configuration_may_deploy() -> None:
         {"by": "role/admin", "action": "iam:PassRole", "resource": "{iam}role/roles/vendor", "is": "allowed"},
     ]
     assert wrong(compiled(text).policies, rows) == []
+
+
+# --- the judge knows them -------------------------------------------------------------------------------------------
+
+PLACED = TEXT.replace(" regions, instance-types", " instance-types").replace(
+    "rules: [", "rules: [regions: {units: [Workloads/Production]}, "
+)
+"""The same with one rule in one unit."""
+
+
+def test_what_people_read(tmp_path: Path, golden: Callable[[Path, str], None]) -> None:
+    """`explain` and `who-can` where policies stand above an account, and where none does."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "acme.yaml").write_text(PLACED, encoding="utf-8")
+    folder, out = CASES / "explain", []
+    for command in yaml.safe_load((folder / "organization.yaml").read_text(encoding="utf-8"))["ask"]:
+        text, code = asked(command, tmp_path)
+        out.append(f"$ dutybound {command}\n{text.rstrip()}\n[exit {code}]\n")
+    golden(folder / "organization.expected.txt", "\n".join(out))
+
+
+@pytest.mark.parametrize("text", [TEXT, PLACED, CENTER], ids=["iam", "placed", "center"])
+def test_guards_are_a_short_way_to_write_policies_of_the_organization(text: str) -> None:
+    """For whoever is in the configuration: they only deny, so that FullAWSAccess beside them says the rest."""
+    tried = 0
+    for _, baseline in compiled(text).baselines:
+        (account,) = baseline.accounts
+        assert all(s.effect == "Deny" for p in account.above for s in p.policy.statements)
+        if "management" in text and account.id == "100000000000":
+            assert account.above == ()
+        for caller in callers(baseline, account):
+            short = replace(caller.policies, resource=OPEN)
+            long = replace(short, guards=(), scps=((ALL,), (ALL, *short.guards)))
+            judges = [Judge(replace(p, identity=(ALL, *p.identity))) for p in (short, long)]
+            for row in ROWS:
+                request = requested("role/x", row["action"], row.get("resource", "*"), row.get("when"))
+                keys = {k: v for k, v in caller.known(caller.sessions[0]).items() if v is not None}
+                request = replace(request, principal=caller.arn, context={**request.context, **keys})
+                answers = {one.decide(request).outcome for one in judges}
+                assert len(answers) == 1, request
+                tried += 1
+    assert tried > 300
+
+
+@pytest.mark.parametrize("by", ["role/aws-service-role/x.amazonaws.com/AWSServiceRoleForX", "role/admin"])
+def test_guards_spare_whom_such_policies_spare(by: str) -> None:
+    """Service-linked roles, and services, which no account holds; nobody else."""
+    guards = tuple(p.policy for p in compiled(TEXT).policies if p.kind == SCP)
+    one = Judge(Policies(identity=(ALL,), resource=OPEN, guards=guards))
+    linked = "aws-service-role" in by
+    assert one.decide(requested(by, "cloudtrail:StopLogging")).outcome == ("allowed" if linked else "denied")
+    assert one.decide(requested("sns.amazonaws.com", "cloudtrail:StopLogging")).outcome == "allowed"
+
+
+def test_the_perimeter_stops_nobody_of_the_configuration() -> None:
+    """So answers about its principals need no resource control policies."""
+    deployment = compiled(TEXT)
+    (perimeter,) = (p.policy for p in deployment.policies if p.kind == RCP)
+    denies = Policy(tuple(replace(s, principals=(), effect="Allow") for s in perimeter.statements))
+    asked_of = [a for s in perimeter.statements for p in s.actions for a in catalog.actions_of(p)]
+    for _, baseline in deployment.baselines:
+        for caller in callers(baseline, baseline.accounts[0]):
+            known = {k: v for k, v in caller.known(caller.sessions[0]).items() if v is not None}
+            known["aws:PrincipalOrgID"] = "o-a1b2c3d4e5"
+            for action in asked_of:
+                if action.name not in ("AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"):  # nobody signed in yet
+                    assert Judge([denies]).decide(Request(caller.arn, str(action), "*", known)).outcome == "denied"
+
+
+def test_a_test_of_access_holds_in_each_account(tmp_path: Path) -> None:
+    """Accounts of one environment under different policies: what one of them lets through is no 'cannot', and what one
+    stops is no 'can'.
+    """
+    other = '  shop-too: {id: "400000000000", environment: production, unit: Workloads/Development}\nrollout:'
+    placed = TEXT.replace("rollout:", other, 1).replace("keep-trail,", "keep-trail: {units: [Workloads/Production]},")
+    whole = TEXT.replace("rollout:", other, 1)
+    test = "access: [{who: team administrators, in: production, %s: ['cloudtrail:StopLogging']}]\n"
+    broken = {"broken-access-test"}
+    assert errors(tmp_path, whole + test % "cannot") == {}
+    assert errors(tmp_path, placed + test % "cannot").keys() == broken
+    assert errors(tmp_path, placed + test % "can").keys() == broken
+    assert errors(tmp_path, whole.replace("keep-trail, ", "") + test % "can") == {}
+
+
+def test_a_changed_rule_is_access_gained_or_lost(tmp_path: Path) -> None:
+    """With a request as proof, which one side allows and the other denies; the line is that of the rule."""
+    sides = []
+    for text in (TEXT.replace("keep-trail, ", ""), TEXT):
+        file = tmp_path / "config.yaml"
+        file.write_text(text, encoding="utf-8")
+        sides.append(compile_everywhere(file))
+    for old, new, gained in ((*sides, False), (*reversed(sides), True)):
+        found = review(old, new)
+        assert isinstance(found, Review)
+        assert found.unknown == ()
+        assert {(a.gained, a.kind, a.names) for a in found.access} == {(gained, "team", ("administrators",))}
+        for one in found.access:
+            assert "cloudtrail:StopLogging" in one.actions
+            assert {b.duty for b in one.instead} == {"guardrails.organization"}
+            assert "root" not in one.environments
