@@ -158,7 +158,7 @@ def _supposed(found: Explanation) -> Iterator[str]:
 
 def _obstacle_lines(obstacle: Obstacle) -> list[str]:
     statement = obstacle.way.statement
-    lines = [f"  denied by the statement {statement.sid} of {_policy(obstacle.way)}"]
+    lines = _wrapped(f"the statement {statement.sid} of {_policy(obstacle.way)}", "  ", "denied by ")
     for condition, values in obstacle.holds:
         if condition.key == "aws:ViaAWSService":
             continue  # that nobody forwarded the request is the rule

@@ -373,6 +373,11 @@ class Case:
         """The same without denies."""
         return self._side(lambda s: s.effect == "Allow", resource)
 
+    def across(self, trust: Policy) -> Side:
+        """Everything that decides over taking a role of another account, whose trust this is."""
+        held = tuple(p for p, *_ in self.policies)
+        return Judge(Policies(identity=held, boundary=self.limit, guards=self.guards, resource=trust))
+
     def at_most(self) -> Side:
         """The same with everything granted: what is denied here is denied whatever is granted."""
         identity = (Policy((EVERYTHING,)), *(_kept(p, lambda s: s.effect == "Deny") for p, *_ in self.policies))

@@ -149,15 +149,16 @@ class AccessList:
 # --- the questions --------------------------------------------------------------------------------------------------
 
 
-def explain(baseline: Baseline, question: Question) -> Explanation:
-    """Answer one question.
+def explain(baseline: Baseline, question: Question, others: Iterable[Baseline] = ()) -> Explanation:
+    """Answer one question. `others` are the baselines of other accounts, whose roles it may be about.
 
     Raises WrongQuestion for a principal, an action, a resource or a condition key that does not exist.
     """
     _check(question)
     ground = Ground(baseline, question.account or account_of(question.who) or _account_of_resource(baseline, question))
     action = _action(question.action)
-    answers = [_answer(case, action, question) for case in ground.cases(question.who)]
+    role = _role_elsewhere(ground, question.resource, others) if action.service == "sts" else None
+    answers = [_answer(case, action, question, role) for case in ground.cases(question.who)]
     # Somebody who is here as one team at a time can what one of them can.
     found = max(answers, key=lambda one: _BEST.index(one.outcome))
     return replace(found, notes=(*_taken(ground, question.who, [one.question.who for one in answers]), *found.notes))
@@ -193,10 +194,32 @@ def _taken(ground: Ground, who: str, names: Sequence[str]) -> Iterator[str]:
         yield f"{names[0]} is a team; its people take the role {taken} from the account {home}"
 
 
-def _answer(case: Case, action: Action, question: Question) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """A role of another account of the configuration, with its trust there."""
+
+    name: str
+    trust: Policy
+    teams: tuple[str, ...]
+
+
+def _role_elsewhere(ground: Ground, resource: str, others: Iterable[Baseline]) -> _Elsewhere | None:
+    """The role that an ARN of another account names, if that account is one of these baselines'."""
+    account = account_of(resource)
+    if not ground.is_foreign(resource):
+        return None
+    for other in others:
+        if any(target.id == account for target in other.accounts[0].targets):
+            there = Ground(other, account)
+            if (role := there.role_named(resource)) is not None:
+                return _Elsewhere(role.name, there.of_resource(resource), (role.name,) if is_team(role) else ())
+    return None
+
+
+def _answer(case: Case, action: Action, question: Question, elsewhere: _Elsewhere | None = None) -> Explanation:
     session: Session = "role" if case.caller.role else question.session
     asked = replace(question, who=case.name, action=str(action), session=session)
-    return _Explaining(case, action, asked).answer()
+    return _Explaining(case, action, asked, elsewhere).answer()
 
 
 def explain_denial(baseline: Baseline, denial: Denial, question: Question) -> Explanation:
@@ -381,12 +404,12 @@ _FREE = ("sts:GetCallerIdentity", "sts:GetSessionToken")
 class _Explaining:
     """One question about one principal. `context` is what is known of the request; the rest it does not carry."""
 
-    def __init__(self, case: Case, action: Action, question: Question) -> None:
-        self.case, self.action, self.question = case, action, question
+    def __init__(self, case: Case, action: Action, question: Question, elsewhere: _Elsewhere | None = None) -> None:
+        self.case, self.action, self.question, self.elsewhere = case, action, question, elsewhere
         self.ground, self.resource = case.ground, question.resource
         self.known = case.known(question)
         self.where = self.ground.where(case)
-        self.side = case.side(self.resource)
+        self.side = case.side(self.resource) if elsewhere is None else case.across(elsewhere.trust)
         self.context = {key: value for key, value in self.known.items() if value is not None}
 
     def answer(self) -> Explanation:
@@ -436,7 +459,7 @@ class _Explaining:
         decision, provided = self._from_the_right_place(self.side.decide(request))
         if decision.outcome == "allowed":
             chain = tuple(w for s in decision.because for w in self.case.ways(s) if w.kind != "boundary")
-            if self.ground.is_foreign(self.resource):
+            if self.elsewhere is None and self.ground.is_foreign(self.resource):
                 other = account_of(self.resource)
                 reason = f"the resource is in the account {other}, whose own policy must allow it as well"
                 return replace(blank, outcome="unknown", chain=chain, reason=reason)
@@ -444,12 +467,16 @@ class _Explaining:
         if decision.outcome == "unknown":
             return replace(blank, outcome="unknown", reason=decision.reason)
         blank = replace(blank, obstacles=self._obstacles(decision))
+        if self.elsewhere is not None and not blank.obstacles and "trust policy" in decision.silent:
+            return replace(blank, role=self.elsewhere.name, trusted=self.elsewhere.teams)
         bare = self.case.bare(self.resource).decide(request)
         if bare.outcome == "allowed":
             return replace(blank, chain=self._would())
         role = self.ground.role_named(self.resource)
         if role is not None and self.action.service == "sts":
             return replace(blank, role=role.name, trusted=self._trusted())
+        if self.elsewhere is not None and self.elsewhere.teams:
+            return replace(blank, role=self.elsewhere.name, trusted=self.elsewhere.teams)
         return self._not_granted(blank, request)
 
     def _trusted(self) -> tuple[str, ...]:
@@ -551,7 +578,7 @@ class _Explaining:
         if self.action.service == "kms" and "key" in self.action.types:
             yield "provided that the key's own policy leaves access to IAM, as AWS's default does"
         takes = self.action.service == "sts" and self.action.name.startswith("AssumeRole")
-        if takes and self.ground.role_named(self.resource) is None:
+        if takes and self.elsewhere is None and self.ground.role_named(self.resource) is None:
             yield "provided that the trust policy of the role allows it as well"
 
     def _wrong_type(self) -> Iterator[str]:

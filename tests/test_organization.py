@@ -641,7 +641,8 @@ def test_a_changed_rule_is_access_gained_or_lost(tmp_path: Path) -> None:
         file = tmp_path / "config.yaml"
         file.write_text(text, encoding="utf-8")
         sides.append(compile_everywhere(file))
-    for old, new, gained in ((*sides, False), (*reversed(sides), True)):
+    without, with_it = sides
+    for old, new, gained in ((without, with_it, False), (with_it, without, True)):
         found = review(old, new)
         assert isinstance(found, Review)
         assert found.unknown == ()
