@@ -22,7 +22,7 @@ from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from dutybound import catalog
-from dutybound.arns import STRANGER, Forms, Others, Where, forms_of, plain, resources
+from dutybound.arns import STRANGER, Forms, Others, Where, forms_of, is_beside, plain, resources, services_of
 from dutybound.baseline import Account, Baseline
 from dutybound.callers import ACCOUNT_ID, Caller, Kind, Session, callers, teams
 from dutybound.catalog import Action, spoken_of
@@ -238,22 +238,6 @@ def _listed(text: str) -> bool:
     return bool(catalog.actions_of(text))
 
 
-@lru_cache(maxsize=65536)
-def _services_in(resources: tuple[str, ...]) -> frozenset[str]:
-    """The services whose ARNs a Resource names; none where it can be any."""
-    parts = [resource.split(":", 3) for resource in resources]
-    named_ = frozenset(part[2] for part in parts if len(part) == 4)
-    return named_ if all(len(p) == 4 and not set("*?$") & set(p[2]) for p in parts) else frozenset()
-
-
-@lru_cache(maxsize=32768)
-def _services_of(action: Action) -> frozenset[str]:
-    """The services of the ARNs that an action is about; with its own, as whatever the reference lacks is in that."""
-    return frozenset(
-        (action.service, *(part[2] for form in forms_of(action) if len(part := form[1].split(":", 3)) == 4))
-    )
-
-
 @cache
 def _delegation(account: str) -> Policy:
     """What leaves every decision to the identity policies of an account."""
@@ -323,11 +307,9 @@ class _Pair:
         """Without denies that cannot be about what the action is about: one of everything but looking, on roles alone,
         is nothing to buckets.
         """
-        known = self._kept_of.get((entries, services := _services_of(action)))
+        known = self._kept_of.get((entries, services := services_of(action)))
         if known is None:
-            said = ((e, self.work.statements[e.number]) for e in entries)
-            named = ((e, _services_in(s.resources) if s.effect == "Deny" else frozenset()) for e, s in said)
-            known = tuple(e for e, theirs in named if not theirs or not services.isdisjoint(theirs))
+            known = tuple(e for e in entries if not is_beside(self.work.statements[e.number], services))
             self._kept_of[entries, services] = known
         return known
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from dutybound import catalog
-from dutybound.arns import Others, Where, forms_of, named, resources
+from dutybound.arns import Others, Where, forms_of, is_beside, named, resources, services_of
 from dutybound.catalog import Action, spoken_of
 from dutybound.classes import Block, Context, Contexts, TooMany, values_inside, variables_in, with_known
 from dutybound.conditions import Keys, Test, Unknown, Values, prepare, substituted
@@ -52,6 +52,9 @@ def witness(
     """
     settled = _Settled(known)
     mine = settled.left(judge.speaking(str(action)))
+    if not resource:
+        services = services_of(action)
+        mine = [s for s in mine if not is_beside(s.statement, services)]
     if not any(s.statement.effect == "Allow" for s in mine) or any(map(settled.rules_out, mine)):
         return None
     spoken = [*mine, *(settled.left(but.speaking(str(action))) if but is not None else ())]
