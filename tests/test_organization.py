@@ -525,6 +525,10 @@ def test_the_stack(tmp_path: Path) -> None:
         ("cdk-acme-cfn-exec-role-*]", "teams/administrators]", "open-exemption"),
         ("cdk-acme-cfn-exec-role-*]", "roles/w*]", "open-exemption"),
         ("cdk-acme-cfn-exec-role-*]", "roles/wep]", "unknown-role"),
+        ("rules: [no-root,", "rules: [no-root, no-root,", "duplicate-name"),
+        ("rules: [no-root,", "rules: [no-root: {units: [Workloads/Prod]},", "unknown-unit"),
+        ("rules: [no-root,", "rules: [no-root: {unit: [Security]},", "unknown-key"),
+        ("rules: [no-root,", "rules: [no-rot: {units: [Security]},", "invalid-value"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, old: str, new: str, name: str) -> None:
