@@ -22,7 +22,7 @@ from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from dutybound import catalog
-from dutybound.arns import STRANGER, Forms, Others, Where, forms_of, plain, resources
+from dutybound.arns import STRANGER, Forms, Others, Where, forms_of, is_beside, plain, resources, services_of
 from dutybound.baseline import Account, Baseline
 from dutybound.callers import ACCOUNT_ID, Caller, Kind, Session, callers, teams
 from dutybound.catalog import Action, spoken_of
@@ -274,6 +274,7 @@ class _Pair:
         self.keys: Keys = {k.lower(): (v,) if isinstance(v, str) else v for k, v in known.items() if v is not None}
         self.absent = frozenset(k.lower() for k, v in known.items() if v is None)
         self._entries: dict[int, tuple[tuple[Spoken, ...], tuple[_Entry, ...]]] = {}
+        self._kept_of: dict[tuple[tuple[_Entry, ...], frozenset[str]], tuple[_Entry, ...]] = {}
 
     def compared(self, actions: Iterable[Action] | None) -> Comparison:
         """Both directions."""
@@ -302,6 +303,16 @@ class _Pair:
             held = self._entries[id(spoken)] = (spoken, tuple(sorted(set(self._numbered(spoken)))))
         return held[1]
 
+    def _meant(self, action: Action, entries: tuple[_Entry, ...]) -> tuple[_Entry, ...]:
+        """Without denies that cannot be about what the action is about: one of everything but looking, on roles alone,
+        is nothing to buckets.
+        """
+        known = self._kept_of.get((entries, services := services_of(action)))
+        if known is None:
+            known = tuple(e for e in entries if not is_beside(self.work.statements[e.number], services))
+            self._kept_of[entries, services] = known
+        return known
+
     # -- which actions
 
     def _groups(self, actions: Iterable[Action] | None) -> dict[_Group, list[tuple[str, str]]]:
@@ -312,7 +323,7 @@ class _Pair:
         found: dict[_Group, list[tuple[str, str]]] = {}
         listed = actions if actions is not None else self._candidates(changed, old | new)
         for action in sorted(listed):
-            sides = [self._speaking(judge, str(action)) for judge in self.sides.judges]
+            sides = [self._meant(action, self._speaking(judge, str(action))) for judge in self.sides.judges]
             if (same and sides[0] == sides[1]) or not any(map(self._grants, sides)):
                 continue
             found.setdefault(self._group(action, *sides), []).append((str(action), str(action)))
@@ -532,15 +543,16 @@ class _Search:
         """Keys that stand in names of resources, with values by which those meet others, and those the judge reads."""
         out: dict[str, list[str]] = {}
         said = {t for s in self.statements for t in (*s.resources, *s.not_resources)} - {"*"}
+        settled = self.pair.keys.keys() | self.pair.absent
         templates = {
             text
             for e, s in zip(self.entries, self.statements, strict=True)
             for text in (*s.resources, *s.not_resources)
-            if e.variables and any(True for _ in variables_in(text))
+            if e.variables and not settled.issuperset(variables_in(text))
         }
         for text in sorted(templates):
             for key, values in values_inside(text, said).items():
-                if key not in self.pair.keys and key not in self.pair.absent:
+                if key not in settled:
                     out.setdefault(key, []).extend(values)
         for key in _ALWAYS - self.pair.keys.keys() - self.pair.absent:
             if any(key in self.pair.work.mentions(e.number) for e in self.entries):
@@ -717,13 +729,25 @@ def compare_baselines(old: Baseline, new: Baseline) -> tuple[Change, ...]:
     Principals are the same by account, kind and name. Who is in one baseline only gains or loses all that they have.
     """
     compared = _Compared()
-    before, after = compared.principals(old), compared.principals(new)
+    before, after = (compared.principals(side) for side in _side_by_side(old, new))
     out: list[Change] = []
     for key in sorted(before.keys() | after.keys()):
         one, other = before.get(key), after.get(key)
         if one is None or other is None or not one.same(other):
             out += compared.changes(one, other)
     return tuple(out)
+
+
+def _side_by_side(old: Baseline, new: Baseline) -> tuple[Baseline, Baseline]:
+    """Both sides with one account for each set of targets that the same policies of the organization bind."""
+    one, other = old.accounts[0], new.accounts[0]
+    both = [t.id for t in other.targets if t.id in {t.id for t in one.targets}]
+    sets = {tuple(g.policy for a in (one, other) for g in replace(a, id=id_).guards): id_ for id_ in reversed(both)}
+    if len(sets) < 2:
+        return old, new
+    ids = [id_ for id_ in both if id_ in sets.values()]
+    left, right = ((*(replace(a, id=id_) for id_ in ids), *side.accounts[1:]) for side, a in ((old, one), (new, other)))
+    return replace(old, accounts=left), replace(new, accounts=right)
 
 
 MOST_REQUESTS = 400_000
@@ -778,8 +802,9 @@ class _Compared:
         identity = tuple(map(self._one, policies.identity))
         groups = tuple(tuple(map(self._one, group)) for group in policies.groups)
         boundary = None if policies.boundary is None else self._one(policies.boundary)
-        key = (tuple(map(id, identity)), tuple(tuple(map(id, group)) for group in groups), id(boundary))
-        return self._sets.setdefault(key, Policies(identity, groups, boundary))
+        guards = tuple(map(self._one, policies.guards))
+        key = (*(tuple(map(id, own)) for own in (identity, *groups, guards)), id(boundary))
+        return self._sets.setdefault(key, Policies(identity, groups, boundary, guards=guards))
 
     def _one(self, policy: Policy) -> Policy:
         known = self._by_id.get(id(policy))
@@ -842,6 +867,7 @@ def _settled(policies: Policies, known: Known, moved: Iterable[str]) -> Policies
         identity=tuple(map(settled, policies.identity)),
         groups=tuple(tuple(map(settled, group)) for group in policies.groups),
         boundary=policies.boundary and settled(policies.boundary),
+        guards=tuple(map(settled, policies.guards)),
     )
 
 

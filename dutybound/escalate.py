@@ -114,6 +114,8 @@ class Step:
     who: str
     request: Request
     because: tuple[Statement, ...]
+    doubt: str = ""
+    """Why it is not known to be allowed: the search for it hit a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,12 @@ def findings(baseline: Baseline, others: Sequence[Elsewhere] = ()) -> Iterator[D
         without = {"key": " with a stolen access key", "no-mfa": " without MFA"}.get(found.session, "")
         chain = " → ".join([*(_short(step.request) for step in found.steps), "administrator"])
         message = f"{kind} {quoted(name)}{people} can become an administrator{without}: {chain}"
+        doubts = list(dict.fromkeys(step.doubt for step in found.steps if step.doubt))
+        if doubts:
+            message = f"whether {kind} {quoted(name)}{people} can become an administrator is not known: {doubts[0]}"
+            hint = "name fewer tags, resources and conditions in what it holds, or test it with 'cannot' in 'access'"
+            yield Diagnostic("escalation", message, found.span, hint, (f"asked of {chain}",), severity="warning")
+            continue
         notes = [f"{number}. {_told(step)}" for number, step in enumerate(found.steps, start=1)]
         reason = [found.reason] if found.reason else []
         hint = "take one of these requests away, or give the duty 'administer' to whoever is meant to have it"
@@ -175,8 +183,11 @@ def escalations(baseline: Baseline, others: Sequence[Elsewhere] = ()) -> tuple[E
     People with the same policies are judged once. What cannot be judged counts as allowed. Whoever takes an
     administrator's role in another account (`others`) becomes one as well, unless the role is that of its own team.
     """
-    found = [e for account in baseline.accounts for e in _account(baseline, account, others)]
-    return tuple(sorted(found, key=lambda e: (e.principal, e.names)))
+    every = [alike for account in baseline.accounts for alike in account.alike]
+    found = [e for account in every for e in _account(baseline, account, others)]
+    # Accounts with other policies of the organization above them have the same principals: the first says it for all.
+    told = {(e.principal, e.names): e for e in reversed(found)}
+    return tuple(sorted(told.values(), key=lambda e: (e.principal, e.names)))
 
 
 def _account(baseline: Baseline, account: Account, others: Sequence[Elsewhere]) -> Iterator[Escalation]:
@@ -185,8 +196,14 @@ def _account(baseline: Baseline, account: Account, others: Sequence[Elsewhere]) 
         return
     world = _World(baseline, account, named, others)
     merged: dict[object, list[tuple[Caller, Escalation]]] = {}
+    certain: _World | None = None
     for caller, same in world.starts():
-        if (escalation := world.escalation(caller)) is not None:
+        escalation = world.escalation(caller)
+        if escalation is not None and any(step.doubt for step in escalation.steps):
+            # What is not known may hide what is.
+            certain = certain or _World(baseline, account, named, others, certain=True)
+            escalation = certain.escalation(caller) or escalation
+        if escalation is not None:
             # The same statements open the same way to people of several sets of teams: one finding.
             granted = frozenset(s for step in escalation.steps for s in step.because if s.origins)
             key = (escalation.principal, escalation.paths, escalation.session, granted)
@@ -543,10 +560,20 @@ class _Patterns:
 class _World:
     """The principals of an account and what each can do to the others. What is worked out is kept."""
 
-    def __init__(self, baseline: Baseline, account: Account, named: _Named, others: Sequence[Elsewhere] = ()) -> None:
+    def __init__(
+        self,
+        baseline: Baseline,
+        account: Account,
+        named: _Named,
+        others: Sequence[Elsewhere] = (),
+        certain: bool = False,
+    ) -> None:
+        """With `certain`, what the search does not know because it hit a bound counts as denied."""
+        self.certain = certain
         self.baseline, self.account, self.named, self.others = baseline, account, named, others
         self.partition = catalog.partition(account.home_region)
         self.id = account.id or ACCOUNT_ID
+        self.guards = tuple(guard.policy for guard in account.guards)
         everyone = callers(baseline, account, self.partition)
         self.subjects: dict[str, Caller] = {_key(caller): caller for caller in everyone}
         self.roles = {_key(c): r for c in everyone for r in account.roles if c.role and c.name == r.name}
@@ -630,7 +657,8 @@ class _World:
                 bounds = next((c.policies.boundary for c in self.subjects.values() if c.kind == "person"), None)
                 # What is worked out is kept by name, so each has its own.
                 name = f"somebody in {group.name}"
-                yield Caller(name, "person", arn, Policies(groups=(held,), boundary=bounds), (group.name,))
+                policies = Policies(groups=(held,), boundary=bounds, guards=self.guards)
+                yield Caller(name, "person", arn, policies, (group.name,))
 
     def _named_by(self, caller: Caller) -> frozenset[str]:
         role = self.roles.get(_key(caller))
@@ -730,12 +758,13 @@ class _World:
         action = _action(actions[0])
         where = Where(caller.arn, self.id, self.account.home_region, self.partition)
         found = witness(side, action, known, where, on)
-        if found is None:
+        if found is None or (found.bounded and self.certain):
             return None
         if not on and found.request.resource.endswith("/"):  # a pattern for all names, which nothing can have as it is
             found = witness(side, action, known, where, found.request.resource + _ANY_NAME) or found
         asked = [replace(found.request, action=name) for name in actions]
-        return tuple(Step(caller.name, request, judge.decide(request).because) for request in asked)
+        doubt = found.reason if found.bounded else ""
+        return tuple(Step(caller.name, request, judge.decide(request).because, doubt) for request in asked)
 
     def _reaches(self, actor: _Actor, actions: Sequence[str], on: str, resource: Policy | None = None) -> bool:
         """Whether for each action some Allow can speak of a thing: the quick way past most things."""
@@ -1156,7 +1185,7 @@ class _World:
         """A principal that an actor made: with a boundary, and in teams."""
         name = arn.rpartition("/")[2]
         held = tuple(tuple(p for _, p in self._held(group)) for group in groups)
-        policies = Policies(groups=held, boundary=self.policies_by_arn.get(boundary))
+        policies = Policies(groups=held, boundary=self.policies_by_arn.get(boundary), guards=self.guards)
         if kind == "role":
             session = f"arn:{self.partition}:sts::{self.id}:assumed-role/{name}/session"
             caller = Caller(name, "role", session, policies, role=arn)
