@@ -117,7 +117,9 @@ def password(told: Mapping[str, Any]) -> dict[str, Any]:
     """The password out of a secret, where there is one."""
     if told["secret"] is None:
         return {}
-    return {"LoginProfile": iam.LoginProfile(Password=f"{{{{resolve:secretsmanager:{told['secret']}:SecretString:::}}}}")}
+    return {
+        "LoginProfile": iam.LoginProfile(Password=f"{{{{resolve:secretsmanager:{told['secret']}:SecretString:::}}}}")
+    }
 
 
 def of_type(name: str) -> Any:
