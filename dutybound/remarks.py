@@ -357,6 +357,7 @@ def _permission_sets(was: Baseline, now: Baseline) -> Iterator[Remark]:
     old, new = was.accounts[0], now.accounts[0]
     before, after = ({r.name: r for r in a.roles if r.permission_set is not None} for a in (old, new))
     accounts, now_in = ({t.id: t.name for t in a.targets} for a in (old, new))
+    words: tuple[str | Code, ...]
     for group in sorted(after.keys() - before.keys()):
         words = ("the permission set ", Code(str(after[group].permission_set)), " is new")
         yield Remark("Identity Center", (*words, *_assigned(" and assigned to", group, now_in)))

@@ -260,8 +260,9 @@ def test_what_belongs_together_stands_together(tmp_path: Path) -> None:
     """A team's group, sets and assignments are in one stack, so that CloudFormation knows what goes first."""
     every = deployed(tmp_path, configuration().replace("[john, maria]", "[john, {name: maria, until: 2027-01-31}]"))
     homes: dict[str, set[str]] = {}
-    for one in (*every.groups, *every.permission_sets):
-        homes.setdefault(one.name.partition(".")[0], set()).add(one.stack)
+    named = [*((g.name, g.stack) for g in every.groups), *((s.name, s.stack) for s in every.permission_sets)]
+    for name, stack in named:
+        homes.setdefault(name.partition(".")[0], set()).add(stack)
     for assigned in every.assignments:
         homes[assigned.group.partition(".")[0]].add(assigned.stack)
     assert homes == {
