@@ -83,7 +83,10 @@ class Principal:
         return tuple(
             str(name)
             for name, team in self.configuration.teams.items()
-            if any(m.name == self.caller.name and (m.until is None or m.until >= TODAY) for m in team.members)
+            if any(
+                m.name == self.caller.name and (m.until is None or str(m.until) >= TODAY.isoformat())
+                for m in team.members
+            )
         )
 
     @cached_property

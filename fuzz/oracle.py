@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Literal
 
@@ -42,19 +43,25 @@ class Piece:
     """Part of a grant: some actions on resources of these patterns, for certain or perhaps."""
 
     actions: frozenset[str]
-    """Patterns, in small letters."""
+    """In small letters; some may be patterns."""
     resources: tuple[str, ...]
     certain: bool
 
     def covers(self, action: str, resource: str) -> bool:
         """Whether a request is among these."""
-        return any(like(p, action.lower()) for p in self.actions) and any(like(p, resource) for p in self.resources)
+        name = action.lower()
+        named = name in self.actions or any(like(p, name) for p in self.actions if "*" in p or "?" in p)
+        return named and any(like(p, resource) for p in self.resources)
 
 
 def like(pattern: str, text: str) -> bool:
     """Whether a pattern with `*` and `?` matches, character by character."""
-    parts = ("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern),)
-    return re.fullmatch(parts[0], text, re.DOTALL) is not None
+    return _expression(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=65536)
+def _expression(pattern: str) -> re.Pattern[str]:
+    return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern), re.DOTALL)
 
 
 def asked(pieces: tuple[Piece, ...], action: str, resource: str) -> Asked:
@@ -73,7 +80,11 @@ def pieces(use: DutyUse, configuration: Configuration) -> tuple[Piece, ...]:
     """What one use of a duty asks for."""
     duty = duty_of(str(use.name), configuration)
     values = {str(k): tuple(map(str, v)) for k, v in use.parameters.items()}
-    return tuple(piece for grant in duty.grants for piece in _pieces(grant, values, configuration))
+    found: dict[tuple[tuple[str, ...], bool], set[str]] = {}
+    for grant in duty.grants:
+        for piece in _pieces(grant, values, configuration):
+            found.setdefault((piece.resources, piece.certain), set()).update(piece.actions)
+    return tuple(Piece(frozenset(actions), where, certain) for (where, certain), actions in found.items())
 
 
 def _pieces(grant: object, values: Mapping[str, tuple[str, ...]], configuration: Configuration) -> Iterator[Piece]:
