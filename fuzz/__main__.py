@@ -1,8 +1,8 @@
 """Throws broken input and random organisations at Dutybound, for as long as there is time: `python -m fuzz`.
 
 A subject is one kind of input with what its answer must be; `--list` prints them. What is wrong is written to
-build/fuzz/, each kind once, as small as it could be made, and the exit code is 1. An input is known by subject, seed and
-number: `--only NAME --seed N --number N` prints it, and what is wrong with it.
+build/fuzz/, each kind once, as small as it could be made, and the exit code is 1. An input is known by subject, seed
+and number: `--only NAME --seed N --number N` prints it, and what is wrong with it.
 """
 
 from __future__ import annotations

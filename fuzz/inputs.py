@@ -18,11 +18,11 @@ import yaml
 
 from benchmarks.simulate import policies
 from dutybound import answers, template
-from dutybound.batch import Batch
-from dutybound.case import Question, WrongQuestion
-from dutybound.carry import NotCarried, carried
 from dutybound.baseline import Baseline
-from dutybound.changes import Broken, Review, review, review_templates
+from dutybound.batch import Batch
+from dutybound.carry import NotCarried, carried
+from dutybound.case import Question, WrongQuestion
+from dutybound.changes import Broken, review, review_templates
 from dutybound.compiler import compile_reading, compile_text
 from dutybound.diagnostic import Checked, Diagnostic, as_github, as_sarif, render_all
 from dutybound.diagnostic import as_json as diagnostics_as_json

@@ -303,16 +303,22 @@ def never(org: Compiled) -> None:
             duty = oracle.duty_of(name, org.configuration)
             use = DutyUse.model_construct(name=name, parameters=dict.fromkeys(duty.parameters, ("*",)))
             actions = sorted({a for piece in oracle.pieces(use, org.configuration) for a in piece.actions})
-            for text in dice.sample(actions, min(5, len(actions))):
+            given = [a for a in actions if any(a in piece.actions for piece in principal.pieces)]
+            for text in {*dice.sample(actions, min(5, len(actions))), *given[:20]}:
                 prefix, _, action_name = text.partition(":")
                 action = catalog.service(prefix).action(action_name)
                 if action is None or action.level in ("list", "read") or prefix in ("iam", "sts"):
                     continue
-                resource = f"arn:aws:{prefix}:{principal.account.home_region}:{principal.account_id}:zzz"
-                for where in (resource, "*"):
+                for where in ("*", *_given(principal, text, dice)):
                     outcome = principal.allowed(str(action), where)
                     what = f"{principal.caller.arn} {action} on {where}: {outcome} in spite of never {name}"
                     check(outcome == "denied", "never is not denied", what)
+
+
+def _given(principal: Principal, action: str, dice: random.Random) -> list[str]:
+    """Resources on which another duty asks for an action."""
+    patterns = [r for piece in principal.pieces if action in piece.actions for r in piece.resources]
+    return [filled(pattern, principal, dice) for pattern in patterns[:3]]
 
 
 # --- MFA ------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What AWS says: messages of denied requests as they stand on somebody's screen, and events as CloudTrail hands them on.
+"""What AWS says: messages of denied requests as they stand on somebody's screen, and events of CloudTrail.
 
 A message is made from known fields, so whatever is read in it can be held against them.
 """
@@ -64,7 +64,7 @@ _WRAPPERS = (
     f'Traceback (most recent call last):\n  File "deploy.py", line 7, in <module>\n    main()\n{_BOTO}\n',
     "│ Error: operation error: {call}, https response error StatusCode: 403, RequestID: 0f2c, "
     "api error AccessDenied: {said}\n│ \n│   with aws_s3_object.web,\n│   on main.tf line 3, in resource\n",
-    "❌  acme-teams failed: AccessDenied: {said}\n    at throwDefaultError (/usr/lib/node_modules/aws-cdk/index.js:1:2)\n",
+    "❌  acme-teams failed: AccessDenied: {said}\n    at throwDefaultError (/usr/lib/aws-cdk/index.js:1:2)\n",
     '<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>{said}</Message><RequestId>1</RequestId></Error>',
     '{{"__type":"AccessDeniedException","Message":"{said}"}}',
     'Resource handler returned message: "{said} (Service: S3, Status Code: 403, Request ID: 0F2C)" '

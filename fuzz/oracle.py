@@ -1,4 +1,4 @@
-"""What the duties of a configuration ask for, found in the plainest way: the measure for what the compiler made of them.
+"""What the duties of a configuration ask for, found in the plainest way: the measure for what was made of them.
 
 It takes no part of `grant`, `never`, `mfa`, `lower` or `pack`, only the text of the configuration and the service
 reference: which actions have which level, and what their ARNs look like.
@@ -115,17 +115,24 @@ def _pieces(grant: object, values: Mapping[str, tuple[str, ...]], configuration:
 def _of_levels(grant: LevelGrant, values: Mapping[str, tuple[str, ...]]) -> Iterator[Piece]:
     services = catalog.services() if "*" in grant.service else tuple(map(str, grant.service))
     for prefix in services:
-        for action in catalog.service(prefix).actions.values():
-            name = str(action)
-            if action.level not in grant.access:
-                continue
-            if grant.only and not any(like(str(p).lower(), name.lower()) for p in grant.only):
-                continue
-            if any(like(str(p).lower(), name.lower()) for p in grant.except_):
-                continue
-            looks = action.level in ("list", "read")
+        chosen = _chosen(prefix, grant.access, tuple(map(str, grant.only)), tuple(map(str, grant.except_)))
+        for name, looks in chosen:
             anywhere = grant.wide is not False and (looks or bool(grant.wide))
             yield from _scoped(name, grant.resources, values, anywhere, grant.when is None)
+
+
+@lru_cache(maxsize=8192)
+def _chosen(
+    prefix: str, access: tuple[str, ...], only: tuple[str, ...], but: tuple[str, ...]
+) -> tuple[tuple[str, bool], ...]:
+    """The actions of a service with these levels, and whether each of them only looks."""
+    found = []
+    for action in catalog.service(prefix).actions.values():
+        name = str(action).lower()
+        kept = not only or any(like(p.lower(), name) for p in only)
+        if action.level in access and kept and not any(like(p.lower(), name) for p in but):
+            found.append((str(action), action.level in ("list", "read")))
+    return tuple(found)
 
 
 def _scoped(

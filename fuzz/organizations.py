@@ -249,7 +249,7 @@ def _own_duty(number: int, dice: Random) -> Tree:
         allow = "s3:GetObject on arn:aws:s3:::acme-web/x"
     else:
         actions = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"]
-        grant = {"actions": dice.sample(actions, 2) + ["dynamodb:Scan"], "resources": {"table": "{names}"}, **holds}
+        grant = {"actions": [*dice.sample(actions, 2), "dynamodb:Scan"], "resources": {"table": "{names}"}, **holds}
         allow = "dynamodb:Scan on arn:aws:dynamodb:eu-west-1:111122223333:table/acme-web"
     grants = [grant]
     if dice.random() < 0.3:

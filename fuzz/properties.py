@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import hypothesis
@@ -56,16 +56,11 @@ def agrees(text: str) -> bool:
     words = text.split()
     if len(words) != 3 or words[1] not in TESTS.get(words[0], ()):
         return False
-    test: Callable[[], Any] = getattr(importlib.import_module(words[0]), words[1])
-    hypothesis.seed(int(words[2]))(_HELD(_copied(test)))()
+    test: Any = getattr(importlib.import_module(words[0]), words[1])
+    # Given again, so that settings and seed are not those of the tests.
+    again: Any = hypothesis.given(**test.hypothesis._given_kwargs)(test.hypothesis.inner_test)
+    hypothesis.seed(int(words[2]))(_HELD(again))()
     return True
-
-
-def _copied(test: Any) -> Any:
-    """The test with marks of its own, so that settings and seed are not those of the tests."""
-    given = test.hypothesis
-    copy = hypothesis.given(**given._given_kwargs)(given.inner_test) if hasattr(given, "_given_kwargs") else test
-    return copy
 
 
 SUBJECTS: Mapping[str, Subject] = {

@@ -25,9 +25,8 @@ def small(dice: random.Random) -> str:
     """An organisation of one account: what several have in common is tested by the stacks' own tests."""
     while True:
         tree = organizations.organization(dice)
-        if "accounts" not in tree and not any(
-            "in" in one for one in (*tree["teams"].values(), *tree.get("roles", {}).values())
-        ):
+        holders = (*tree["teams"].values(), *tree.get("roles", {}).values())
+        if "accounts" not in tree and not any("in" in one for one in holders):
             return organizations.text(tree)
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import fuzz
-from benchmarks.mutations import Twister, as_yaml, slots
 from benchmarks.organization import organization, shuffled, write
 from dutybound.compiler import compile_path
 from dutybound.diagnostic import render_all
@@ -81,67 +78,3 @@ def test_a_broken_child_is_no_figure() -> None:
     """What does not run is not measured."""
     with pytest.raises(RuntimeError, match="boom"):
         bench._run("-c", "raise SystemError('boom')")
-
-
-@pytest.mark.parametrize("name", fuzz.SUBJECTS)
-def test_the_fuzz_finds_nothing(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A few inputs of every subject, in this process."""
-    arguments = ["--only", name, "--count", "40", "--seed", "1", "--jobs", "1", "--out", str(tmp_path / "found")]
-    assert fuzz.main(arguments) == 0, capsys.readouterr().out
-    assert f"{name}: 40 inputs" in capsys.readouterr().out
-    assert not (tmp_path / "found").exists()
-
-
-def test_inputs_are_known_by_number() -> None:
-    """Seed and number say what an input is."""
-    for name in fuzz.SUBJECTS:
-        assert fuzz.input_number(name, 7, 3) == fuzz.input_number(name, 7, 3)
-        assert fuzz.input_number(name, 7, 3) != fuzz.input_number(name, 8, 3)
-
-
-def _sleeps(_text: str) -> bool:
-    time.sleep(3)
-    return True
-
-
-def _crashes(text: str) -> bool:
-    if "bad" in text:
-        raise ZeroDivisionError(text)
-    return True
-
-
-def test_the_fuzz_finds_what_is_planted(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A crash ends with exit code 1 and is written once, made small."""
-    subject = fuzz.Subject(lambda dice: f"good\nbad {dice.random()}\nmore\n", _crashes, "yaml")
-    monkeypatch.setitem(fuzz.SUBJECTS, "yaml", subject)
-    assert fuzz.main(["--only", "yaml", "--count", "3", "--jobs", "1", "--out", str(tmp_path)]) == 1
-    assert "1 kinds of findings" in capsys.readouterr().out
-    (found,) = tmp_path.glob("*.yaml")
-    assert found.read_text(encoding="utf-8").startswith("bad ")
-    assert found.read_text(encoding="utf-8").count("\n") == 1
-    assert "ZeroDivisionError" in found.with_suffix(".txt").read_text(encoding="utf-8")
-
-
-def test_a_hang_is_found() -> None:
-    """Whatever does not answer is interrupted."""
-    before = time.monotonic()
-    found = fuzz.complaint(fuzz.Subject(lambda _: "", _sleeps, "yaml"), "")
-    assert isinstance(found, fuzz.Complaint)
-    assert found.kind == "Hang"
-    assert time.monotonic() - before < 3
-
-
-def test_twists_leave_the_known_trees_alone() -> None:
-    """A tree is twisted in a copy, whatever stands in it."""
-    known = [{"teams": {"a": {"members": ["x", "y"], "purpose": "z"}}, "version": 1}]
-    before = str(known)
-    twister = Twister(known)
-    dice = Random(5)  # noqa: S311
-    made = {as_yaml(twister.twisted(dice, 3), dice) for _ in range(60)}
-    assert str(known) == before
-    assert len(made) > 40
-    endless: dict[str, object] = {}
-    endless["a"] = endless
-    assert len(list(slots(endless))) == 1
