@@ -24,16 +24,28 @@ from dutybound.config import (
     PassGrant,
     StatementGrant,
 )
+from dutybound.diagnostic import Text
 from dutybound.managed import managed_policy
 from dutybound.read import library, library_duty
 
 Asked = Literal["yes", "maybe", "no"]
 """Whether a duty asks for a request: `maybe` where that depends on a condition, or on a policy of AWS's."""
 _PARAMETER = re.compile(r"(?<!\$)\{([a-z_]+)\}")
-_SELF = ("iam:ChangePassword", "iam:EnableMFADevice", "iam:GetLoginProfile", "iam:GetMFADevice", "iam:GetUser")
+_SELF: tuple[str, ...] = (
+    "iam:ChangePassword",
+    "iam:EnableMFADevice",
+    "iam:GetLoginProfile",
+    "iam:GetMFADevice",
+    "iam:GetUser",
+)
 _SELF += ("iam:ListMFADevices", "iam:ResyncMFADevice")
 _WITH_MFA = ("iam:DeactivateMFADevice", "iam:DeleteVirtualMFADevice")
-_KEYS = ("iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:GetAccessKeyLastUsed", "iam:ListAccessKeys")
+_KEYS: tuple[str, ...] = (
+    "iam:CreateAccessKey",
+    "iam:DeleteAccessKey",
+    "iam:GetAccessKeyLastUsed",
+    "iam:ListAccessKeys",
+)
 _KEYS += ("iam:UpdateAccessKey",)
 _RULES = ("iam:GetAccountPasswordPolicy", "iam:GetAccountSummary", "iam:ListVirtualMFADevices")
 
@@ -137,7 +149,7 @@ def _chosen(
 
 def _scoped(
     name: str,
-    resources: Mapping[str, tuple[str, ...]] | None,
+    resources: Mapping[Text, tuple[Text, ...]] | None,
     values: Mapping[str, tuple[str, ...]],
     anywhere: bool,
     certain: bool,
