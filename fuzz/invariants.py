@@ -18,12 +18,12 @@ import yaml
 from benchmarks.organization import shuffled
 from dutybound import catalog
 from dutybound.accounts import Destination, destinations
-from dutybound.baseline import Account, Baseline
+from dutybound.baseline import Account, Baseline, Group, ManagedPolicy, Role, User
 from dutybound.callers import Caller, callers
 from dutybound.compare import compare_baselines
 from dutybound.compiler import compile_reading
 from dutybound.config import Configuration, DutyUse
-from dutybound.diagnostic import Checked
+from dutybound.diagnostic import Checked, Text
 from dutybound.evaluate import Judge, Request
 from dutybound.placement import loads
 from dutybound.policy import Policy
@@ -301,7 +301,7 @@ def never(org: Compiled) -> None:
     for principal in org.principals:
         for name in principal.never:
             duty = oracle.duty_of(name, org.configuration)
-            use = DutyUse.model_construct(name=name, parameters=dict.fromkeys(duty.parameters, ("*",)))
+            use = DutyUse.model_construct(name=Text(name), parameters=dict.fromkeys(duty.parameters, (Text("*"),)))
             actions = sorted({a for piece in oracle.pieces(use, org.configuration) for a in piece.actions})
             given = [a for a in actions if any(a in piece.actions for piece in principal.pieces)]
             for text in {*dice.sample(actions, min(5, len(actions))), *given[:20]}:
@@ -392,7 +392,8 @@ def _counts(account: Account, most: Mapping[str, int]) -> None:
         known = {group.name for group in account.groups}
         check(set(user.groups) <= known, "a group that is not there", user.name)
     known = {policy.name for policy in account.policies}
-    for holder in (*account.groups, *account.roles):
+    holders: tuple[Group | Role, ...] = (*account.groups, *account.roles)
+    for holder in holders:
         check(set(holder.policies) <= known, "a policy that is not there", holder.name)
     limits = {"policies": account.own_policies, "groups": account.groups, "users": account.users}
     for what, found in limits.items():
@@ -412,7 +413,8 @@ def _names(account: Account) -> None:
         for one in found:
             check(len(one.name) <= longest, f"a name of a {kind} that is too long", one.name)
             check(re.fullmatch(r"[\w+=,.@-]+", one.name, re.ASCII) is not None, f"no name of a {kind}", one.name)
-    ids = Counter((o.stack, o.logical_id) for o in (*account.own_policies, *account.groups, *account.users))
+    resources: tuple[ManagedPolicy | Group | User, ...] = (*account.own_policies, *account.groups, *account.users)
+    ids = Counter((one.stack, one.logical_id) for one in resources)
     check(max(ids.values(), default=1) == 1, "a logical id that stands twice", ids.most_common(1))
 
 
@@ -445,9 +447,9 @@ def steps(principal: Principal) -> Iterator[tuple[str, str]]:
         yield from ((f"iam:{name}", principal.caller.role) for name in ("AttachRolePolicy", "PutRolePolicy"))
     for policy in principal.account.own_policies:
         yield "iam:CreatePolicyVersion", f"{arn}:policy{policy.path}{policy.name}"
-    for group in principal.account.groups:
-        if group.name in ("admins", "break-glass"):
-            yield "iam:AddUserToGroup", f"{arn}:group{group.path}{group.name}"
+    for other in principal.account.groups:
+        if other.name in ("admins", "break-glass"):
+            yield "iam:AddUserToGroup", f"{arn}:group{other.path}{other.name}"
     for user in principal.account.users:
         if set(user.groups) & {"admins", "break-glass"} and user.name != principal.caller.name:
             for name in ("CreateLoginProfile", "UpdateLoginProfile", "CreateAccessKey"):
