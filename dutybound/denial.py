@@ -50,20 +50,32 @@ class NotADenial(ValueError):
 
 _WHO = re.compile(
     r"(?:(?:User|Principal|Caller):?\s*)?"
-    r"(?P<who>\"?arn:\S+|\S+\.amazonaws\.com|anonymous(?: user)?|[A-Z0-9]{16,128}:\S+)"
+    r"(?P<who>\"?arn:\S+|[\w.-]+\.amazonaws\.com(?:\.cn)?|anonymous(?: user)?|[A-Z0-9]{16,128}:\S+)"
     r"\s+is\s+not\s+authori[sz]ed\s+to\s+perform:?\s+(?P<action>[A-Za-z0-9-]+:[A-Za-z0-9]+)",
     re.IGNORECASE,
 )
+_END = (
+    r",?\s+with\s+an\s+explicit\s+deny|,?\s+because\s+(?:no|the)\s+[\w\s-]{1,60}\sallows|\.?\s+Encoded\s|</\w+>"
+    r"|\.?\s+\((?:Service|RequestToken|Status)\b"
+)
+"""What follows a resource: AWS's reason, or what a tool put behind the message."""
 _ON = re.compile(
-    r"\s*,?\s*on\s+(?:the\s+)?resource:?\s+(?P<on>.+?)"
-    r"(?=,?\s+with an explicit deny|,?\s+because\s|\.?\s+Encoded\s|\s\(|$)",
+    rf"\s*,?\s*on\s+(?:the\s+)?resource:?\s+(?:\"(?P<quoted>[^\"\n]+)\"(?={_END}|[\s.,;\"]|$)|(?P<on>[^\n]+?)(?={_END}|\n|$))",
     re.IGNORECASE,
 )
-_TYPE = "|".join(re.escape(t).replace("session\\ ", "sessions?\\ ") for t in TYPES)
-_EXPLICIT = re.compile(rf"with an explicit deny(?:\s+in\s+(?:an?|the)\s+(?P<type>{_TYPE}))?", re.IGNORECASE)
+_TYPE = "|".join(t.replace("session ", "sessions? ").replace(" ", r"\s+") for t in TYPES)
+_EXPLICIT = re.compile(rf"with\s+an\s+explicit\s+deny(?:\s+in\s+(?:an?|the)\s+(?P<type>{_TYPE}))?", re.IGNORECASE)
 _IMPLICIT = re.compile(rf"because\s+(?:no|the)\s+(?P<type>{_TYPE})\s+allows", re.IGNORECASE)
-_POLICY = re.compile(r"polic(?:y|ies)[^:]{0,60}:\s*(?P<arn>arn:[^:\s]*:(?:iam|organizations):[^\s,;)]+)", re.IGNORECASE)
+_POLICY = re.compile(
+    r"(?:polic(?:y|ies)|boundary)[^:]{0,60}:\s*(?P<arn>arn:[^:\s]*:(?:iam|organizations):[^\s,;)<>\"']+)", re.IGNORECASE
+)
 _ENCODED = re.compile(r"Encoded\s+authorization\s+failure\s+message:?\s*(?P<text>[A-Za-z0-9_=-]{16,})", re.IGNORECASE)
+_PAINT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+"""Colours and titles of a terminal (ECMA-48: control sequences; xterm: operating system commands)."""
+_FRAME = re.compile(r"^[ \t]*[│╷╵]", re.MULTILINE)
+"""What Terraform draws around an error."""
+_SAID = ("message", "Message", "errorMessage")
+"""Where the message stands in an answer of AWS, and in a record of CloudTrail."""
 _LONGEST = 100_000
 
 
@@ -74,9 +86,11 @@ def denial(text: str) -> Denial:
     """
     if len(text) > _LONGEST:
         raise NotADenial("the text is too long for a message of AWS")
+    text = _FRAME.sub("", _PAINT.sub("", text))
     if text.lstrip().startswith("{"):
-        return _decoded(text)
-    words = " ".join(text.split())
+        return _of_json(text)
+    # A name may hold blanks, and no line break: where the line ends without a reason of AWS, the tool's words begin.
+    words = "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
     encoded = _ENCODED.search(words)
     found = _WHO.search(words)
     if found is None and encoded is None:
@@ -85,6 +99,8 @@ def denial(text: str) -> Denial:
     if found is None:
         return Denial(encoded=said)
     rest = words[found.end() :]
+    if another := _WHO.search(rest):  # its reason is not this one's
+        rest = rest[: another.start()]
     on = _ON.match(rest)
     explicit, implicit = _EXPLICIT.search(rest), _IMPLICIT.search(rest)
     reason = explicit or implicit
@@ -92,7 +108,7 @@ def denial(text: str) -> Denial:
     return Denial(
         principal=found["who"].strip('"'),
         action=found["action"],
-        resource=on["on"].strip("\"'").rstrip(".,;") if on else "",
+        resource=on["quoted"] or on["on"].strip("\"'").rstrip(".,;") if on else "",
         effect="explicit" if explicit else "implicit" if implicit else "",
         type=_type(reason["type"]) if reason and reason["type"] else "",
         policy=named["arn"].rstrip(".\"'") if named else "",
@@ -101,13 +117,23 @@ def denial(text: str) -> Denial:
 
 
 def _type(words: str) -> Type:
-    return next(t for t in TYPES if t.lower() == words.lower().replace("sessions ", "session "))
+    plain = " ".join(words.lower().split()).replace("sessions ", "session ")
+    return next(t for t in TYPES if t.lower() == plain)
 
 
-def _decoded(text: str) -> Denial:
-    """A decoded message: the answer of STS, or the document that it holds as a text."""
+def _of_json(text: str) -> Denial:
+    """A decoded message, or an answer or a record of an event that holds a message."""
     try:
         document: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    said = [document[key] for key in _SAID if key in document] if isinstance(document, dict) else []
+    return denial(said[0]) if said and isinstance(said[0], str) else _decoded(document)
+
+
+def _decoded(document: Any) -> Denial:
+    """A decoded message: the answer of STS, or the document that it holds as a text."""
+    try:
         if isinstance(document, dict) and isinstance(document.get("DecodedMessage"), str):
             document = json.loads(document["DecodedMessage"])
         context = document["context"]
@@ -122,7 +148,7 @@ def _decoded(text: str) -> Denial:
             effect="explicit" if document.get("explicitDeny") is True else "implicit",
             given=tuple(_keys(context.get("conditions") or {})),
         )
-    except (json.JSONDecodeError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
         raise NotADenial("the JSON is not a decoded authorization message of AWS") from None
 
 

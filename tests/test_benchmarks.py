@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from random import Random
 from typing import NamedTuple, get_args
@@ -13,9 +12,9 @@ from typing import NamedTuple, get_args
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import beside, compiling, fuzz, judging, page, process, targets
+from benchmarks import beside, compiling, judging, page, process, targets
+from benchmarks import commands as commands_
 from benchmarks.accounts import Rollout, accounts
-from benchmarks.mutations import Twister, as_yaml, slots
 from benchmarks.organization import organization, shuffled, write
 from benchmarks.plan import Plan
 from benchmarks.rivals.described import counted
@@ -130,13 +129,13 @@ def test_costly_work_is_measured_less_often() -> None:
 def test_the_targets_are_read_off_the_figures() -> None:
     """Each as what it is: seconds, memory, or a ratio of the same run."""
     commands = [
-        process.Figure(targets.CHECK, targets.EXAMPLE, 0.2, 40, 3),
-        process.Figure(targets.CHECK, "5,000 people", 2.0, 299.0, 3),
+        process.Figure(commands_.CHECK, commands_.EXAMPLE, 0.2, 40, 3),
+        process.Figure(commands_.CHECK, "5,000 people", 2.0, 299.0, 3),
     ]
     side = [
-        process.Figure(targets.ALONE, targets.EXAMPLE, 1.5, 100, 3),
-        process.Figure(targets.EMPTY, targets.EXAMPLE, 1.0, 100, 3),
-        process.Figure(targets.L2, targets.LARGE, None, missing="why"),
+        process.Figure(commands_.ALONE, commands_.EXAMPLE, 1.5, 100, 3),
+        process.Figure(beside.EMPTY, commands_.EXAMPLE, 1.0, 100, 3),
+        process.Figure(beside.L2, beside.LARGE, None, missing="why"),
     ]
     lines = "\n".join(targets.page(commands, side))
     assert "| synthesis of the example, beside an empty CDK app | 1.3 times | 1.50 times | no |" in lines
@@ -216,67 +215,3 @@ def test_what_is_not_installed_has_a_reason(monkeypatch: pytest.MonkeyPatch, tmp
     """Offline nothing is installed, and the bench goes on."""
     monkeypatch.setattr(beside, "MODULES", tmp_path / "npm" / "node_modules")
     assert beside._reason(beside.installed_node, True) == "aws-cdk-lib for JavaScript is not installed"
-
-
-@pytest.mark.parametrize("name", fuzz.SUBJECTS)
-def test_the_fuzz_finds_nothing(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A few inputs of every subject, in this process."""
-    arguments = ["--only", name, "--count", "40", "--seed", "1", "--jobs", "1", "--out", str(tmp_path / "found")]
-    assert fuzz.main(arguments) == 0, capsys.readouterr().out
-    assert f"{name}: 40 inputs" in capsys.readouterr().out
-    assert not (tmp_path / "found").exists()
-
-
-def test_inputs_are_known_by_number() -> None:
-    """Seed and number say what an input is."""
-    for name in fuzz.SUBJECTS:
-        assert fuzz.input_number(name, 7, 3) == fuzz.input_number(name, 7, 3)
-        assert fuzz.input_number(name, 7, 3) != fuzz.input_number(name, 8, 3)
-
-
-def _sleeps(_text: str) -> bool:
-    time.sleep(3)
-    return True
-
-
-def _crashes(text: str) -> bool:
-    if "bad" in text:
-        raise ZeroDivisionError(text)
-    return True
-
-
-def test_the_fuzz_finds_what_is_planted(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A crash ends with exit code 1 and is written once, made small."""
-    subject = fuzz.Subject(lambda dice: f"good\nbad {dice.random()}\nmore\n", _crashes, "yaml")
-    monkeypatch.setitem(fuzz.SUBJECTS, "yaml", subject)
-    assert fuzz.main(["--only", "yaml", "--count", "3", "--jobs", "1", "--out", str(tmp_path)]) == 1
-    assert "1 kinds of findings" in capsys.readouterr().out
-    (found,) = tmp_path.glob("*.yaml")
-    assert found.read_text(encoding="utf-8").startswith("bad ")
-    assert found.read_text(encoding="utf-8").count("\n") == 1
-    assert "ZeroDivisionError" in found.with_suffix(".txt").read_text(encoding="utf-8")
-
-
-def test_a_hang_is_found() -> None:
-    """Whatever does not answer is interrupted."""
-    before = time.monotonic()
-    found = fuzz.complaint(fuzz.Subject(lambda _: "", _sleeps, "yaml"), "")
-    assert isinstance(found, fuzz.Complaint)
-    assert found.kind == "Hang"
-    assert time.monotonic() - before < 3
-
-
-def test_twists_leave_the_known_trees_alone() -> None:
-    """A tree is twisted in a copy, whatever stands in it."""
-    known = [{"teams": {"a": {"members": ["x", "y"], "purpose": "z"}}, "version": 1}]
-    before = str(known)
-    twister = Twister(known)
-    dice = Random(5)  # noqa: S311
-    made = {as_yaml(twister.twisted(dice, 3), dice) for _ in range(60)}
-    assert str(known) == before
-    assert len(made) > 40
-    endless: dict[str, object] = {}
-    endless["a"] = endless
-    assert len(list(slots(endless))) == 1

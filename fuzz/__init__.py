@@ -1,0 +1,1 @@
+"""Broken input and random organisations by the thousand."""
