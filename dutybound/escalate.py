@@ -41,7 +41,7 @@ from dutybound.catalog import Action
 from dutybound.diagnostic import Diagnostic, Span, quoted
 from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, Spoken, in_account
 from dutybound.managed import managed_policy
-from dutybound.policy import Policy, Principal, Statement, glob
+from dutybound.policy import LITERAL, Policy, Principal, Statement, glob
 from dutybound.witness import Known, Side, witness
 
 ADMINISTRATOR = "AdministratorAccess"
@@ -223,6 +223,10 @@ def _triggers() -> Mapping[str, str]:
     return {action.lower(): action for path in paths() for action in (*path.actions, "iam:CreatePolicy")}
 
 
+def _asked_about(actions: Iterable[str]) -> bool:
+    return all(action.lower() in _triggers() for action in actions)
+
+
 @lru_cache(maxsize=16384)
 def _spoken_of(pattern: str) -> frozenset[str]:
     """The actions of the catalogue that an Action element speaks of."""
@@ -343,6 +347,11 @@ def _allowed(statement: Statement) -> frozenset[str]:
 @lru_cache(maxsize=4096)
 def _starts(named: frozenset[str]) -> bool:
     return any(_possible(path, named) for path in paths() if path.way not in ("enrol", "both", "none"))
+
+
+@lru_cache(maxsize=4096)
+def _open(named: frozenset[str]) -> tuple[Path, ...]:
+    return tuple(path for path in paths() if _possible(path, named))
 
 
 def _possible(path: Path, named: frozenset[str]) -> bool:
@@ -538,7 +547,9 @@ class _Together:
         )
 
 
-_END = re.compile(r"/([^/*?]*)\Z")
+_MARKS = frozenset(("*", "?", *LITERAL.values()))
+"""The characters that make a text a pattern for more or other than itself."""
+_END = re.compile(f"/([^/{re.escape(''.join(_MARKS))}]*)\\Z")
 
 
 class _Patterns:
@@ -546,8 +557,8 @@ class _Patterns:
 
     def __init__(self, texts: Iterable[str], user: str) -> None:
         filled = [_VARIABLE.sub("*", text.replace("${aws:username}", user)) for text in texts]
-        self.names = frozenset(text for text in filled if "*" not in text and "?" not in text)
-        self.wild = [text for text in filled if "*" in text or "?" in text]
+        self.wild = [text for text in filled if not _MARKS.isdisjoint(text)]
+        self.names = frozenset(filled) - frozenset(self.wild)
         ends = [_END.search(text) for text in filled]
         self.ends = None if None in ends else frozenset(end[1] for end in ends if end)
         """The last part of whatever a text can match (`john` for `user/*/john`); None if it can be any."""
@@ -587,8 +598,9 @@ class _World:
         self._facts = _FactsOf()
         self._allows: dict[_Actor, dict[str, list[Statement]]] = {}
         self._edges: dict[_Actor, tuple[_Edge, ...]] = {}
-        self._judges: dict[tuple[str, frozenset[Change], Policy | None], Judge] = {}
+        self._judges: dict[tuple[str, frozenset[Change], int | None], Judge] = {}
         self._patterns: dict[object, _Patterns] = {}
+        self._takers: dict[tuple[str, str], list[str]] = {}
         self._lets_in: dict[tuple[str, str, str], bool] = {}
         self.users = self._users_that_count()
 
@@ -705,7 +717,8 @@ class _World:
 
     def judge(self, actor: _Actor, resource: Policy | None = None) -> Judge:
         """The judge over an actor's policies, with a trust or resource policy where it is asked to take part."""
-        key = (actor.who, actor.changes, resource)
+        # A policy by its id, which its facts keep: hashing its text each time would cost more than what is kept.
+        key = (actor.who, actor.changes, None if resource is None else id(self._facts.of(resource).policy))
         if key not in self._judges:
             self._judges[key] = Judge(replace(self._facts.cut(self._policies(actor)), resource=resource))
         return self._judges[key]
@@ -747,6 +760,8 @@ class _World:
         Without `on` the actor chooses the thing. `more` is known of the
         requests besides; `resource` is the trust or resource policy of the thing.
         """
+        if not _asked_about(actions):
+            raise ValueError(f"the statements about {', '.join(actions)} were cut away: name them in _triggers")
         if not all(self._allowing(actor, action, resource) for action in actions):
             return None
         if on and not self._reaches(actor, actions, on, resource):
@@ -781,7 +796,7 @@ class _World:
 
     def _patterns_of(self, actor: _Actor, action: str, resource: Policy | None) -> _Patterns:
         """What an actor's Allows of an action can speak of."""
-        key = (actor, action, resource and id(self._facts.of(resource).policy))
+        key = (actor, action, None if resource is None else id(self._facts.of(resource).policy))
         if key not in self._patterns:
             allows = self._allowing(actor, action, resource)
             texts = sorted({text for s in allows for text in s.resources or ("*",)})
@@ -829,9 +844,7 @@ class _World:
         """Everything that an actor can bring about in one go."""
         if actor not in self._edges:
             named = frozenset[str]().union(*(facts.named for facts in self._facts.all(self._policies(actor))))
-            self._edges[actor] = tuple(
-                edge for path in paths() if _possible(path, named) for edge in self._by(path, actor)
-            )
+            self._edges[actor] = tuple(edge for path in _open(named) for edge in self._by(path, actor))
         return self._edges[actor]
 
     def _by(self, path: Path, actor: _Actor) -> Iterator[_Edge]:
@@ -1089,7 +1102,7 @@ class _World:
             return True
         return all(any(_may_speak_of(s, role) for s in self._allowing(actor, action)) for action in actions)
 
-    @property
+    @cached_property
     def _lets_all_in(self) -> Policy:
         return _trusting(f"arn:{self.partition}:iam::{self.id}:root")
 
@@ -1197,8 +1210,9 @@ class _World:
 
     def _passing(self, path: Path, actor: _Actor) -> Iterator[_Edge]:
         """A role handed to a service that then runs what the actor says."""
-        for who, role in self.roles.items():
-            if who != actor.who and self.lets_in(who, path.to, path.taken_by):
+        for who in self._taken_by(path.to, path.taken_by):
+            role = self.roles[who]
+            if who != actor.who:
                 profile = self._iam(f"instance-profile{role.path}{role.name}")
                 steps = self._pass(path, actor, self.subjects[who].role, profile)
                 if steps and self._source_fits(path, actor, self.trusts[who]):
@@ -1225,6 +1239,13 @@ class _World:
                     return None
                 steps += more
         return tuple(steps)
+
+    def _taken_by(self, service: str, action: str) -> Sequence[str]:
+        """The roles that a service may take, in their order."""
+        key = (service, action)
+        if key not in self._takers:
+            self._takers[key] = [who for who in self.roles if self.lets_in(who, service, action)]
+        return self._takers[key]
 
     def lets_in(self, who: str, service: str, action: str) -> bool:
         """Whether a role's trust lets a service in, for this account."""
@@ -1258,7 +1279,7 @@ class _World:
 
     def _using(self, path: Path, actor: _Actor) -> Iterator[_Edge]:
         """Compute of any name that runs as a role which its service may take."""
-        holders = [who for who in self.roles if who != actor.who and self.lets_in(who, path.to, path.taken_by)]
+        holders = [who for who in self._taken_by(path.to, path.taken_by) if who != actor.who]
         steps: list[Step] = []
         for action in path.actions if holders else ():
             more = self.requests(actor, [action], self._any(_action(action), path.on))

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from dutybound.baseline import Account, Group, Role
@@ -549,7 +550,7 @@ class _Index:
         """The same by the statements: most actions are spoken of by the same few."""
         for prepared in statements:
             statement = prepared.place.statement
-            actions = _Actions(statement.actions or statement.not_actions)
+            actions = _actions_of(statement.actions or statement.not_actions)
             if not statement.actions:
                 self._negated.append((prepared, actions))
                 continue
@@ -599,6 +600,10 @@ class _Actions:
             for service in (action.partition(":")[0], "")
             for pattern in self.patterns.get(service, ())
         )
+
+
+_actions_of = lru_cache(maxsize=8192)(_Actions)
+"""Many judges hold the same statements; what was made of their actions is only read."""
 
 
 class _Speaking:

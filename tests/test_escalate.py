@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dutybound import catalog, source
+from dutybound import catalog, escalate, source
 from dutybound.baseline import Baseline
 from dutybound.compiler import compile_everywhere, compile_text
 from dutybound.diagnostic import render_all
@@ -337,3 +337,35 @@ def test_what_the_search_does_not_know_is_no_finding() -> None:
         found = [d for d in checked.diagnostics if d.name == "escalation"]
         assert [d.severity for d in found] == [severity], render_all(checked.diagnostics)
         assert said in found[0].message
+
+
+def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge with all statements and look at all users, one by one: the slow way, with no index and no short cut."""
+    world = escalate._World
+    monkeypatch.setattr(escalate._FactsOf, "cut", lambda _facts, policies: policies)
+    monkeypatch.setattr(world, "_could_take", lambda *_: True)
+    monkeypatch.setattr(world, "_allowing", lambda self, actor, action, resource=None: (
+        [s for s in self.judge(actor, resource).naming(action) if s.effect == "Allow"]
+    ))  # fmt: skip
+    monkeypatch.setattr(escalate, "_open", lambda _named: escalate.paths())
+    monkeypatch.setattr(world, "_worth_signing_in_as", lambda self, path, actor: (
+        [who for who in self.users if who != actor.who]
+    ))  # fmt: skip
+
+
+@given(st.data())
+def test_short_cuts_change_no_answer(data: st.DataObject) -> None:
+    """Organizations of several duties out of the cases, open and closed, answered in the quick way and in the slow."""
+    chosen = data.draw(st.lists(st.sampled_from(list(_all())), min_size=1, max_size=3))
+    case = chosen[0].text | {"members": data.draw(st.sampled_from([["maria"], ["maria", "noor"], []]))}
+    statements = [s for one in chosen for s in one.text.get("statements", ())]
+    baseline = baseline_of(case | {"statements": statements})
+    quick = escalations(baseline)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _plain(monkeypatch)
+        assert escalations(baseline) == quick
+
+
+@cache
+def _all() -> tuple[Case, ...]:
+    return tuple(cases())
