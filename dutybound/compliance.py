@@ -26,7 +26,7 @@ from dutybound.evaluate import Judge, Policies, Request, in_account
 from dutybound.fence import LOCK
 from dutybound.managed import managed_policy
 from dutybound.mfa import ENROL, MAKE_DEVICE, SEE_RULES, SELF
-from dutybound.policy import Policy, Statement, minified
+from dutybound.policy import Policy, Statement, glob, minified
 from dutybound.witness import OwnSide, possible, witness
 
 State = Literal["met", "not met", "not ours"]
@@ -148,14 +148,13 @@ def console_mfa(baseline: Baseline, account: Account) -> Judged:
     """Asked of the judge, over every action: without MFA nobody can do more than enrol, and that for oneself alone."""
     users = {user.name: user for user in account.users}
     people = [caller for caller in callers(baseline, account) if not caller.role]
-    # Whoever has any rights and the same denies can do at least as much: mostly that one answer settles all.
-    unbound = {(c.policies.boundary, _mfa_denies(c)): replace(c, policies=_any_rights(c)) for c in people}
-    settled = {
-        key
-        for key, most in unbound.items()
-        if not any(_beyond_enrolment(most, session, account.home_region) for session in _WITHOUT_MFA)
-    }
-    open_ = {(c.policies, c.tags): c for c in people if (c.policies.boundary, _mfa_denies(c)) not in settled}
+    settled: set[str] = set()
+    for alike in _with_the_same_denies(people):
+        # Whoever has any rights and the same denies can do at least as much: mostly that one answer settles all.
+        most = replace(alike[-1], policies=_any_rights(alike[-1]))
+        if not any(_beyond_enrolment(most, session, account.home_region) for session in _WITHOUT_MFA):
+            settled.update(caller.name for caller in alike)
+    open_ = {(c.policies, c.tags): c for c in people if c.name not in settled}
     found = [
         f"{_at(users[caller.name].span)}{visible(caller.name)} can do {more} {_WITHOUT_MFA[session]}"
         for caller in open_.values()
@@ -167,6 +166,17 @@ def console_mfa(baseline: Baseline, account: Account) -> Judged:
     proved = f"{_users(account)}: without MFA each can enrol a device of their own, and nothing else"
     note = "a scanner looks for the devices: it reports a user from the first password to the enrolment"
     return Judged("met", (proved, note))
+
+
+def _with_the_same_denies(people: Iterable[Caller]) -> Iterable[list[Caller]]:
+    """Callers by their boundary and what denies them something for want of MFA; worked out once for the same groups."""
+    in_groups: dict[object, list[Caller]] = {}
+    for caller in people:
+        in_groups.setdefault((id(caller.policies.boundary), *map(id, caller.policies.groups)), []).append(caller)
+    found: dict[object, list[Caller]] = {}
+    for alike in in_groups.values():
+        found.setdefault((alike[0].policies.boundary, _mfa_denies(alike[0])), []).extend(alike)
+    return found.values()
 
 
 def _mfa_denies(caller: Caller) -> frozenset[Statement]:
@@ -268,9 +278,12 @@ def no_decrypting_everything(_baseline: Baseline, account: Account) -> Judged:
     requests = [Request("", f"kms:{name}", key, {}) for name in ("Decrypt", "ReEncryptFrom")]
 
     def decrypts(statement: Statement) -> bool:
+        named = (glob(action.lower()).fullmatch(r.action.lower()) for action in statement.actions for r in requests)
+        if statement.effect == "Deny" or not (statement.not_actions or any(named)):
+            return False
         alone = Policy((replace(statement, conditions=()),))
         judge = Judge([in_account(alone, account_id)])
-        return statement.effect == "Allow" and any(judge.decide(request).outcome != "denied" for request in requests)
+        return any(judge.decide(request).outcome != "denied" for request in requests)
 
     return _no_statement(account, decrypts, "allows decryption with every key")
 
