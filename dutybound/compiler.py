@@ -184,7 +184,7 @@ def _chosen(configuration: Configuration, environment: str | None) -> Destinatio
     names = ", ".join(called)
     if environment is None:
         message = f"what is in this account depends on its environment: {names}"
-        hint = f"choose one, as in '-c environment={called[0]}'"
+        hint = f"choose one: '--environment {called[0]}', or for the CDK '-c environment={called[0]}'"
         return Diagnostic("no-environment", message, _first_named(configuration), hint)
     message = f"no team and no role has anything in an environment {quoted(environment)}"
     near = did_you_mean(environment, called) or (f"known: {names}" if names else "leave it out")
