@@ -37,8 +37,8 @@ review: ## say who gains what between two revisions (BASE, HEAD), in files of OU
 demo: ## deploy the configuration to an AWS emulator on this machine, act as its people, and clean up
 	$(SETUP) dev cdk -- python -m demo $(if $(CONFIG),--config "$$CONFIG") $(if $(CHOSEN),--environment "$$ENVIRONMENT") $(ARGS)
 
-bench: ## measure compiling and judging at 10, 300 and 5,000 people (ARGS="--date 2026-12-31" writes the results)
-	$(SETUP) dev -- python -m benchmarks $(ARGS)
+bench: ## measure what everything costs, beside other tools too (ARGS="--date 2026-12-31" writes the results)
+	$(SETUP) dev cdk -- python -m benchmarks $(ARGS)
 
 fuzz: ## compile 20,000 broken configurations, and judge broken policies (ARGS="--count 1000 --seed 7")
 	$(SETUP) dev -- python -m benchmarks.fuzz $(ARGS)

@@ -63,8 +63,10 @@ TRUSTS: tuple[Tree, ...] = (
 DEPARTMENTS = ("shop", "payments", "data", "platform")
 
 
-def organization(people: int) -> dict[str, Tree]:
+def organization(people: int, parts: int | None = None) -> dict[str, Tree]:
     """The files, by name, of an organisation of so many people: a team for ten, a role for each team up to 100.
+
+    `parts` is over how many stacks of a kind they are spread; without it as many as they need.
 
     Of 5,000 people the last two are left out, since an account does not hold them.
     """
@@ -77,7 +79,7 @@ def organization(people: int) -> dict[str, Tree]:
         for team in dice.sample(teams, dice.choice((1, 1, 1, 2, 2, 3))):
             members[team].append(name)
     files: dict[str, Tree] = {
-        "organization.yaml": _frame(1 if people <= PEOPLE_IN_ONE_STACK else PARTS),
+        "organization.yaml": _frame(parts or (1 if people <= PEOPLE_IN_ONE_STACK else PARTS)),
         "people.yaml": {"people": {name: _person(name, dice) for name in names}},
         "duties.yaml": {"duties": {name: _duty(name.removeprefix("release-"), dice) for name in owned}},
         "roles.yaml": {"roles": {f"app-{team}": _role(team, dice) for team in teams[:100]}},

@@ -8,7 +8,7 @@ one that fails shows the request that breaks it. What the judge does not know fa
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
@@ -42,7 +42,8 @@ def results(
     (without one, long ago).
     """
     if reading.configuration.access:
-        run = _Run(reading, baseline, today)
+        # Other policies of the organization above some of its accounts: a test holds in each.
+        every = [_Run(reading, replace(baseline, accounts=(account,)), today) for account in baseline.accounts[0].alike]
         known = places(reading.configuration)
         for test in reading.configuration.access:
             if test.in_ is not None and test.in_ not in known:
@@ -51,7 +52,11 @@ def results(
                 wrong = Diagnostic("unknown-environment", message, test.in_.span, hint)
                 yield Result(str(test.who), test.in_.span, wrong)
             elif test.in_ is None or test.in_ in keys:
-                yield from run.test(test)
+                yield from map(_worst, zip(*(run.test(test) for run in every), strict=True))
+
+
+def _worst(results: Sequence[Result]) -> Result:
+    return next((result for result in results if result.failure is not None), results[0])
 
 
 @dataclass(frozen=True, slots=True)

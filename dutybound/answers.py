@@ -116,6 +116,8 @@ def stops(obstacle: Obstacle, found: Explanation) -> str:
             return f"sign in with MFA{at}"
         case "guardrail":
             return _guardrail(obstacle, at)
+        case "organization":
+            return f"the organization's policy {obstacle.way.policy} denies it{at}"
         case "never":
             team = obstacle.way.team or found.question.who
             return f"team {team} never does what `{duty}` does{at}"
@@ -156,7 +158,7 @@ def _supposed(found: Explanation) -> Iterator[str]:
 
 def _obstacle_lines(obstacle: Obstacle) -> list[str]:
     statement = obstacle.way.statement
-    lines = [f"  denied by the statement {statement.sid} of {_policy(obstacle.way)}"]
+    lines = _wrapped(f"the statement {statement.sid} of {_policy(obstacle.way)}", "  ", "denied by ")
     for condition, values in obstacle.holds:
         if condition.key == "aws:ViaAWSService":
             continue  # that nobody forwarded the request is the rule
@@ -168,6 +170,7 @@ def _limit_lines(obstacle: Obstacle) -> list[str]:
     way = obstacle.way
     what = f"guardrails.{obstacle.key}" if obstacle.kind == "guardrail" else _and(_ticked(way.duties)) or _policy(way)
     never = f"team {way.team}'s never {what}" if obstacle.kind == "never" else what
+    never = _policy(way) if obstacle.kind == "organization" else never
     return [
         *_wrapped(f"{never}{_at(_first_span(way.statement.origins))}", "  ", "denied by "),
         *_reach_lines(way, "    "),
@@ -415,7 +418,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _policy(way: Way) -> str:
-    whose = "AWS's" if way.of_aws else "the"
+    whose = "the organization's" if way.kind == "organization" else "AWS's" if way.of_aws else "the"
     return f"{whose} policy {way.policy}"
 
 

@@ -12,7 +12,7 @@ from dutybound import catalog
 from dutybound.catalog import Action
 from dutybound.classes import Token, Tokens, exactly, like, like_arn, texts
 from dutybound.conditions import fits
-from dutybound.policy import overlap
+from dutybound.policy import Statement, overlap
 
 Forms = tuple[tuple[str, str], ...]
 """Types of resources, each with the form of their ARNs."""
@@ -39,6 +39,28 @@ def forms_of(action: Action) -> Forms:
     required = catalog.action_keys(action).required
     named = sorted(action.types, key=lambda name: (name not in required, name))
     return tuple((name, types[name].arn) for name in named if name in types)
+
+
+@lru_cache(maxsize=32768)
+def services_of(action: Action) -> frozenset[str]:
+    """The services of the ARNs that an action is about; with its own, as whatever the reference lacks is in that."""
+    named_ = (form.split(":", 3) for _, form in forms_of(action))
+    return frozenset((action.service, *(parts[2] for parts in named_ if len(parts) == 4)))
+
+
+def is_beside(statement: Statement, services: frozenset[str]) -> bool:
+    """Whether a deny is about ARNs of other services alone: one of everything but looking, on roles, is nothing to
+    buckets.
+    """
+    return statement.effect == "Deny" and bool(named_ := _services_in(statement.resources)) and not named_ & services
+
+
+@lru_cache(maxsize=65536)
+def _services_in(patterns: tuple[str, ...]) -> frozenset[str]:
+    """The services whose ARNs a Resource names; none where it can be any."""
+    parts = [pattern.split(":", 3) for pattern in patterns]
+    plain_ = all(len(part) == 4 and not set("*?$") & set(part[2]) for part in parts)
+    return frozenset(part[2] for part in parts) if plain_ else frozenset()
 
 
 def resources(

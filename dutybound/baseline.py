@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dutybound.diagnostic import Span
@@ -285,6 +285,8 @@ class Account:
     analyzers: tuple[Analyzer, ...] = ()
     analyzed_in: str | None = None
     """The id of the account whose analyzers, of the whole organization, look at this one too."""
+    above: tuple[OrganizationPolicy, ...] = ()
+    """The policies of the organization that bind one of its targets at least, sorted by name."""
 
     @property
     def own_policies(self) -> tuple[ManagedPolicy, ...]:
@@ -295,6 +297,21 @@ class Account:
     def own_roles(self) -> tuple[Role, ...]:
         """The roles that its stacks make; Identity Center makes the others."""
         return tuple(role for role in self.roles if role.permission_set is None)
+
+    @property
+    def alike(self) -> tuple[Account, ...]:
+        """Itself for each set of targets that the same policies of the organization bind, those of its id first."""
+        sets: dict[tuple[str, ...], list[Target]] = {}
+        for target in self.targets:
+            sets.setdefault(tuple(p.name for p in self.above if target.id in p.binds), []).append(target)
+        if len(sets) < 2:
+            return (self,)
+        return tuple(replace(self, id=targets[0].id, targets=tuple(targets)) for targets in sets.values())
+
+    @property
+    def guards(self) -> tuple[OrganizationPolicy, ...]:
+        """The service control policies over its principals, in the account of its id."""
+        return tuple(p for p in self.above if p.kind == "SERVICE_CONTROL_POLICY" and self.id in p.binds)
 
     def policy(self, name: str) -> ManagedPolicy:
         """The customer managed policy of that name. Raises KeyError if there is none."""
@@ -326,7 +343,10 @@ class StackSet:
 
 @dataclass(frozen=True, slots=True)
 class OrganizationPolicy:
-    """A policy of AWS Organizations. `targets` are the ids of what it is attached to: units, accounts or the root."""
+    """A policy of AWS Organizations. `targets` are the ids of what it is attached to: units, accounts or the root.
+
+    `binds` are the ids of the accounts of the configuration that stand there or below. It only denies.
+    """
 
     logical_id: str
     stack: StackName
@@ -335,6 +355,7 @@ class OrganizationPolicy:
     description: str
     policy: Policy
     targets: tuple[str, ...]
+    binds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

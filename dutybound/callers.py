@@ -97,6 +97,7 @@ class _Callers:
         self.baseline, self.account, self.partition = baseline, account, partition
         self.id = account.id or account_id
         self.policies = {p.name: in_account(p.policy, self.id, partition) for p in account.policies}
+        self.guards = tuple(guard.policy for guard in account.guards)
         self.groups = {group.name: group for group in account.groups}
         self.held = {name: self._held(group) for name, group in self.groups.items()}
 
@@ -111,10 +112,19 @@ class _Callers:
         name = next((b for b in sorted(filter(None, bounds))), None)
         boundary = self.policies[name] if name else None
         return tuple(
-            Caller(g.name, "team", arn, Policies(groups=(self.held[g.name],), boundary=boundary), (g.name,))
+            Caller(g.name, "team", arn, self._over(groups=(self.held[g.name],), boundary=boundary), (g.name,))
             for g in sorted(self.account.groups, key=lambda g: g.name)
             if g.path == "/teams/" and "." not in g.name
         )
+
+    def _over(
+        self,
+        identity: tuple[Policy, ...] = (),
+        groups: tuple[tuple[Policy, ...], ...] = (),
+        boundary: Policy | None = None,
+    ) -> Policies:
+        """Policies with those of the organization that stand over everybody here."""
+        return Policies(identity, groups, boundary, guards=self.guards)
 
     def _held(self, holder: Group | Role) -> tuple[Policy, ...]:
         own = [self.policies[name] for name in holder.policies]
@@ -126,7 +136,7 @@ class _Callers:
         kind: Kind = "break-glass" if user.path == "/break-glass/" else "person"
         arn = f"arn:{self.partition}:iam::{self.id}:user{user.path}{user.name}"
         tags = (*self.baseline.tags, *user.tags)
-        return Caller(user.name, kind, arn, Policies(groups=held, boundary=boundary), user.groups, tags)
+        return Caller(user.name, kind, arn, self._over(groups=held, boundary=boundary), user.groups, tags)
 
     def _role(self, role: Role) -> Caller:
         name = name_in_arn(role)
@@ -134,7 +144,7 @@ class _Callers:
         own = f"arn:{self.partition}:iam::{self.id}:role{role.path}{name}"
         kind = "team" if is_team(role) else _KINDS.get(role.path, "role")
         boundary = self.policies[role.permissions_boundary] if role.permissions_boundary else None
-        policies = Policies(identity=self._held(role), boundary=boundary)
+        policies = self._over(identity=self._held(role), boundary=boundary)
         # Identity Center gives its roles none of our tags.
         tags = () if role.permission_set is not None else self.baseline.tags
         return Caller(role.name, kind, session, policies, (), tags, own)

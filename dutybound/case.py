@@ -57,10 +57,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a statement reaches a principal: the group or role that holds it, the policy, and the lines behind it."""
+    """How a statement reaches a principal: the group or role that holds it, the policy, and the lines behind it.
+
+    A boundary, and a policy of the organization, stand over it, held by nobody.
+    """
 
     holder: str
-    kind: Literal["team", "role", "break-glass", "boundary"]
+    kind: Literal["team", "role", "break-glass", "boundary", "organization"]
     policy: str
     statement: Statement
     member: Span | None = None
@@ -324,6 +327,7 @@ class Case:
         self.policies = [(p, name, h, at) for h, at in holders for name, p in ground.policies(h)]
         """Each policy with its name, who holds it, and where the person is put into the group."""
         self.limit = ground.policy(boundary) if boundary else None
+        self.guards = tuple(guard.policy for guard in ground.account.guards)
         self._ways: dict[int, tuple[Way, ...]] = {}
         self._sides: dict[str, Side] = {}
 
@@ -349,6 +353,9 @@ class Case:
                     found.setdefault(id(held), []).append(_way(held, name, holder, at))
             for limiting in self.limit.statements if self.limit is not None else ():
                 found[id(limiting)] = [Way(self.boundary, "boundary", self.boundary, limiting)]
+            for guard in self.ground.account.guards:
+                for denying in guard.policy.statements:
+                    found[id(denying)] = [Way(guard.name, "organization", guard.name, denying)]
             self._ways = {key: tuple(ways if ways[0].is_of_duty else ways[:1]) for key, ways in found.items()}
         return self._ways.get(id(statement), ())
 
@@ -366,10 +373,15 @@ class Case:
         """The same without denies."""
         return self._side(lambda s: s.effect == "Allow", resource)
 
+    def across(self, trust: Policy) -> Side:
+        """Everything that decides over taking a role of another account, whose trust this is."""
+        held = tuple(p for p, *_ in self.policies)
+        return Judge(Policies(identity=held, boundary=self.limit, guards=self.guards, resource=trust))
+
     def at_most(self) -> Side:
         """The same with everything granted: what is denied here is denied whatever is granted."""
         identity = (Policy((EVERYTHING,)), *(_kept(p, lambda s: s.effect == "Deny") for p, *_ in self.policies))
-        return OwnSide(Policies(identity=identity, boundary=self.limit))
+        return OwnSide(Policies(identity=identity, boundary=self.limit, guards=self.guards))
 
     def only(self, statement: Statement, action: Action, resource: str = "") -> Side:
         """What is said of an action by one of the statements that allow, and all denies."""
@@ -380,16 +392,16 @@ class Case:
 
     def _side(self, keep: Callable[[Statement], bool], resource: str, action: Action | None = None) -> Side:
         """The statements that are kept; with an action, of those that speak of it."""
-        held = [p for p, *_ in self.policies]
-        limit = self.limit
-        if action is not None:
-            held = [self.ground.about(p, action) for p in held]
-            limit = limit and self.ground.about(limit, action)
-        identity = tuple(_kept(p, keep) for p in held)
-        limit = limit and _kept(limit, keep)
+
+        def left(policy: Policy) -> Policy:
+            return _kept(policy if action is None else self.ground.about(policy, action), keep)
+
+        identity = tuple(left(p) for p, *_ in self.policies)
+        limit = self.limit and left(self.limit)
+        own = Policies(identity=identity, boundary=limit, guards=tuple(map(left, self.guards)))
         if not resource or self.ground.is_foreign(resource):
-            return OwnSide(Policies(identity=identity, boundary=limit))
-        return Judge(Policies(identity=identity, boundary=limit, resource=self.ground.of_resource(resource)))
+            return OwnSide(own)
+        return Judge(replace(own, resource=self.ground.of_resource(resource)))
 
     def granting(self, action: Action, known: Known, resource: str = "") -> tuple[Way, ...]:
         """The ways by which it can do what it can: each statement that allows it by itself, in spite of all denies.

@@ -503,8 +503,11 @@ class Contexts:
                     each += "?"
         return false, unknown, each
 
-    def all(self, tags_apart: bool = False) -> list[Context]:
-        """One context of each class. With `tags_apart`, tags of resources are told from the rest by `base`."""
+    def all(self, tags_apart: bool = False, best: bool = False) -> list[Context]:
+        """One context of each class. With `tags_apart`, tags of resources are told from the rest by `base`.
+
+        With `best`, without those of which another allows as much: enough for whoever asks what is allowed at all.
+        """
         false, unknown = self.settled()
         states = [Context((), false, unknown & ~false)]
         order = self._order(tags_apart)
@@ -515,7 +518,7 @@ class Contexts:
                 states, based = [replace(s, base=n) for n, s in enumerate(states)], True
             done |= {key}
             needed = self._needed(order[i + 1 :], done)
-            states = self._with(key, states, done, needed)
+            states = self._with(key, states, done, needed, best)
         return states if based or not tags_apart else [replace(s, base=n) for n, s in enumerate(states)]
 
     def _order(self, tags_apart: bool) -> list[str]:
@@ -535,9 +538,13 @@ class Contexts:
         open_ = {key for _, _, free in self._tests if free & set(left) for key in free & done}
         return frozenset(open_ | (set(self.kept) & done))
 
-    def _with(self, key: str, states: list[Context], done: frozenset[str], needed: frozenset[str]) -> list[Context]:
+    def _with(
+        self, key: str, states: list[Context], done: frozenset[str], needed: frozenset[str], best: bool
+    ) -> list[Context]:
         alone = not self._named.get(key) and not any(key in free and len(free) > 1 for _, _, free in self._tests)
         own = self._choices(key, {}, done, key in needed) if alone else None
+        if own is not None and best and key not in needed:
+            own = self._best(own)
         found: dict[tuple[object, ...], Context] = {}
         for state in states:
             held = dict(state.live)
@@ -588,6 +595,29 @@ class Contexts:
         if (kind or "").startswith("ArrayOf") or (sets and kind is None):
             self._several(add, distinct)
         return list(found.values())
+
+    def _best(self, choices: list[tuple[Value | None, int, int]]) -> list[tuple[Value | None, int, int]]:
+        """Without choices than which another is as good for every block: an Allow that holds, a Deny that does not.
+
+        More of either never turns a request that is allowed into one that is not, whatever the other keys are.
+        """
+        allows = sum(1 << number for number, block in enumerate(self.blocks) if block.allows)
+        every = (1 << len(self.blocks)) - 1
+
+        def good(choice: tuple[Value | None, int, int]) -> int:
+            """A bit for each block that is as wanted, and above these one for each that may be."""
+            _, false, unknown = choice
+            certain = (~(false | unknown) & allows) | (false & ~allows & every)
+            perhaps = (~false & allows) | ((false | unknown) & ~allows & every)
+            return certain | perhaps << len(self.blocks)
+
+        found: list[tuple[Value | None, int, int]] = []
+        for i, choice in enumerate(choices):
+            mine = good(choice)
+            others = ((good(o) | mine, good(o), n) for n, o in enumerate(choices) if n != i)
+            if not any(both == theirs and (theirs != mine or n < i) for both, theirs, n in others):
+                found.append(choice)
+        return found
 
     def _several(self, add: Callable[[Value], bool], single: Sequence[str]) -> None:
         """Sets of values: one more value at a time, as long as that makes a difference."""

@@ -675,7 +675,8 @@ def explain(who: str, action: str | None, resource: str, path: Path, environment
             click.echo(answers.encoded_json(said) if as_json else answers.encoded_text(said))
             raise SystemExit(FINDINGS)
         baseline = _baseline(path, environment)
-        found = explained(baseline, question) if said is None else explain_denial(baseline, said, question)
+        others = _others(path) if question.action.lower().startswith("sts:") and question.resource else ()
+        found = explained(baseline, question, others) if said is None else explain_denial(baseline, said, question)
     except NotADenial as error:
         raise click.UsageError(f"give WHO and ACTION, or a message of AWS: {error}") from None
     except NotOurs as error:
@@ -882,6 +883,14 @@ def _baseline(path: Path, environment: str | None) -> Baseline:
         click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
         raise SystemExit(FINDINGS)
     return checked.value
+
+
+def _others(path: Path) -> list[Baseline]:
+    """The baselines of all accounts of a configuration; a role of one may be taken from another."""
+    from dutybound.compiler import compile_everywhere
+
+    every = compile_everywhere(path, today()).values()
+    return [checked.value for checked in every if checked.value is not None and not checked.failed]
 
 
 def _colour(stream: Any) -> bool:

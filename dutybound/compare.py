@@ -22,7 +22,7 @@ from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from dutybound import catalog
-from dutybound.arns import STRANGER, Forms, Others, Where, forms_of, plain, resources
+from dutybound.arns import STRANGER, Forms, Others, Where, forms_of, is_beside, plain, resources, services_of
 from dutybound.baseline import Account, Baseline
 from dutybound.callers import ACCOUNT_ID, Caller, Kind, Session, callers, teams
 from dutybound.catalog import Action, spoken_of
@@ -41,7 +41,7 @@ from dutybound.classes import (
     variables_in,
 )
 from dutybound.conditions import Keys, Unknown, fits, prepare, substituted
-from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, Spoken, in_account
+from dutybound.evaluate import Decision, Judge, Outcome, Policies, Request, Spoken, in_account, is_linked_role
 from dutybound.policy import VERSION, Condition, Policy, Principal, Statement, overlap
 from dutybound.principals import caller as caller_of
 from dutybound.witness import Known
@@ -274,6 +274,7 @@ class _Pair:
         self.keys: Keys = {k.lower(): (v,) if isinstance(v, str) else v for k, v in known.items() if v is not None}
         self.absent = frozenset(k.lower() for k, v in known.items() if v is None)
         self._entries: dict[int, tuple[tuple[Spoken, ...], tuple[_Entry, ...]]] = {}
+        self._kept_of: dict[tuple[tuple[_Entry, ...], frozenset[str]], tuple[_Entry, ...]] = {}
 
     def compared(self, actions: Iterable[Action] | None) -> Comparison:
         """Both directions."""
@@ -302,6 +303,16 @@ class _Pair:
             held = self._entries[id(spoken)] = (spoken, tuple(sorted(set(self._numbered(spoken)))))
         return held[1]
 
+    def _meant(self, action: Action, entries: tuple[_Entry, ...]) -> tuple[_Entry, ...]:
+        """Without denies that cannot be about what the action is about: one of everything but looking, on roles alone,
+        is nothing to buckets.
+        """
+        known = self._kept_of.get((entries, services := services_of(action)))
+        if known is None:
+            known = tuple(e for e in entries if not is_beside(self.work.statements[e.number], services))
+            self._kept_of[entries, services] = known
+        return known
+
     # -- which actions
 
     def _groups(self, actions: Iterable[Action] | None) -> dict[_Group, list[tuple[str, str]]]:
@@ -312,7 +323,7 @@ class _Pair:
         found: dict[_Group, list[tuple[str, str]]] = {}
         listed = actions if actions is not None else self._candidates(changed, old | new)
         for action in sorted(listed):
-            sides = [self._speaking(judge, str(action)) for judge in self.sides.judges]
+            sides = [self._meant(action, self._speaking(judge, str(action))) for judge in self.sides.judges]
             if (same and sides[0] == sides[1]) or not any(map(self._grants, sides)):
                 continue
             found.setdefault(self._group(action, *sides), []).append((str(action), str(action)))
@@ -368,12 +379,13 @@ class _Pair:
 
     def _answers(self, group: _Group, action: tuple[str, str]) -> tuple[_Found, ...]:
         entries = (*group.old, *group.new)
-        mentioned = {key for e in entries for key in self.work.mentions(e.number)} | _ALWAYS
+        mentioned = {key for e in entries for key in self.work.mentions(e.number)} | {"aws:resourceaccount"}
         known = tuple(sorted((k, v) for k, v in self.keys.items() if k in mentioned))
         absent = tuple(sorted(self.absent & mentioned))
         who = caller_of(self.principal)
         here = (self.where.account, self.where.region, self.where.partition, who.kind, who.account)
-        caller = "" if self.sides.own else self.principal
+        linked = any(map(is_linked_role, (self.principal, *self.keys.get("aws:principalarn", ()))))
+        caller = "" if self.sides.own and not linked else self.principal
         key = (group, known, absent, *self.sides.structures, here, caller)
         found = self.work.answers.get(key)
         if found is None:
@@ -531,15 +543,16 @@ class _Search:
         """Keys that stand in names of resources, with values by which those meet others, and those the judge reads."""
         out: dict[str, list[str]] = {}
         said = {t for s in self.statements for t in (*s.resources, *s.not_resources)} - {"*"}
+        settled = self.pair.keys.keys() | self.pair.absent
         templates = {
             text
             for e, s in zip(self.entries, self.statements, strict=True)
             for text in (*s.resources, *s.not_resources)
-            if e.variables and any(True for _ in variables_in(text))
+            if e.variables and not settled.issuperset(variables_in(text))
         }
         for text in sorted(templates):
             for key, values in values_inside(text, said).items():
-                if key not in self.pair.keys and key not in self.pair.absent:
+                if key not in settled:
                     out.setdefault(key, []).extend(values)
         for key in _ALWAYS - self.pair.keys.keys() - self.pair.absent:
             if any(key in self.pair.work.mentions(e.number) for e in self.entries):
@@ -716,13 +729,25 @@ def compare_baselines(old: Baseline, new: Baseline) -> tuple[Change, ...]:
     Principals are the same by account, kind and name. Who is in one baseline only gains or loses all that they have.
     """
     compared = _Compared()
-    before, after = compared.principals(old), compared.principals(new)
+    before, after = (compared.principals(side) for side in _side_by_side(old, new))
     out: list[Change] = []
     for key in sorted(before.keys() | after.keys()):
         one, other = before.get(key), after.get(key)
         if one is None or other is None or not one.same(other):
             out += compared.changes(one, other)
     return tuple(out)
+
+
+def _side_by_side(old: Baseline, new: Baseline) -> tuple[Baseline, Baseline]:
+    """Both sides with one account for each set of targets that the same policies of the organization bind."""
+    one, other = old.accounts[0], new.accounts[0]
+    both = [t.id for t in other.targets if t.id in {t.id for t in one.targets}]
+    sets = {tuple(g.policy for a in (one, other) for g in replace(a, id=id_).guards): id_ for id_ in reversed(both)}
+    if len(sets) < 2:
+        return old, new
+    ids = [id_ for id_ in both if id_ in sets.values()]
+    left, right = ((*(replace(a, id=id_) for id_ in ids), *side.accounts[1:]) for side, a in ((old, one), (new, other)))
+    return replace(old, accounts=left), replace(new, accounts=right)
 
 
 MOST_REQUESTS = 400_000
@@ -777,8 +802,9 @@ class _Compared:
         identity = tuple(map(self._one, policies.identity))
         groups = tuple(tuple(map(self._one, group)) for group in policies.groups)
         boundary = None if policies.boundary is None else self._one(policies.boundary)
-        key = (tuple(map(id, identity)), tuple(tuple(map(id, group)) for group in groups), id(boundary))
-        return self._sets.setdefault(key, Policies(identity, groups, boundary))
+        guards = tuple(map(self._one, policies.guards))
+        key = (*(tuple(map(id, own)) for own in (identity, *groups, guards)), id(boundary))
+        return self._sets.setdefault(key, Policies(identity, groups, boundary, guards=guards))
 
     def _one(self, policy: Policy) -> Policy:
         known = self._by_id.get(id(policy))
@@ -803,8 +829,14 @@ class _Compared:
             known = [_known((standing or here).caller, session) for standing in (one, other)]
             policies = [standing.caller.policies if standing else _NOBODY for standing in (one, other)]
             moved = {k for k in known[0].keys() | known[1].keys() if known[0].get(k) != known[1].get(k)}
-            if moved:
-                policies = [_settled(p, {k: of.get(k) for k in moved}) for p, of in zip(policies, known, strict=True)]
+            try:
+                policies = (
+                    [_settled(p, of, moved) for p, of in zip(policies, known, strict=True)] if moved else policies
+                )
+            except Unknown as reason:
+                unknown = Comparison((), (), (Doubt(("*",), "*", str(reason), None),))
+                yield Change(here.account.id, caller.name, caller.kind, session, status, unknown)
+                continue
             common = {key: value for key, value in known[1].items() if key not in moved}
             sides = self._prepared(policies, here.where)
             comparison = _Pair(self.work, sides, common, here.where).compared(None)
@@ -820,13 +852,14 @@ class _Compared:
         return self._sides[key][0]
 
 
-def _settled(policies: Policies, known: Known) -> Policies:
-    """Policies as they read for somebody of whom this is known: where tags changed, each side has its own."""
+def _settled(policies: Policies, known: Known, moved: Iterable[str]) -> Policies:
+    """Policies as they read for somebody whose keys `moved` differ between the sides. Raises Unknown."""
     keys: Keys = {k.lower(): (v,) if isinstance(v, str) else v for k, v in known.items() if v is not None}
-    names = frozenset(k.lower() for k in known)
+    names = frozenset(k.lower() for k in moved)
+    told = names | {k.lower() for k in known}
 
     def settled(policy: Policy) -> Policy:
-        read = (_statement_settled(s, keys, names, policy.version == VERSION) for s in policy.statements)
+        read = (_statement_settled(s, keys, names, told, policy.version == VERSION) for s in policy.statements)
         return replace(policy, statements=tuple(s for s in read if s is not None))
 
     return replace(
@@ -834,21 +867,24 @@ def _settled(policies: Policies, known: Known) -> Policies:
         identity=tuple(map(settled, policies.identity)),
         groups=tuple(tuple(map(settled, group)) for group in policies.groups),
         boundary=policies.boundary and settled(policies.boundary),
+        guards=tuple(map(settled, policies.guards)),
     )
 
 
-def _statement_settled(statement: Statement, keys: Keys, names: frozenset[str], variables: bool) -> Statement | None:
-    """A statement without the conditions that hold for certain; None if one does not."""
+def _statement_settled(
+    statement: Statement, keys: Keys, names: frozenset[str], told: frozenset[str], variables: bool
+) -> Statement | None:
+    """A statement without the conditions on `names` that hold for certain; None if one does not. `told` is known."""
     left: list[Condition] = []
     for condition in statement.conditions:
         inside = {v for text in condition.values for v in variables_in(text)} if variables else set()
         if condition.key.lower() not in names:
             values = tuple(_filled(v, keys, names) for v in condition.values) if inside & names else condition.values
             left.append(replace(condition, values=values))
-        elif inside - names or not prepare(condition, statement.effect == "Allow", variables)(keys):
-            if not inside - names:
-                return None
-            raise Unknown(f"{condition.key} is compared with {', '.join(sorted(inside))}, and changed")
+        elif inside - told:
+            raise Unknown(f"{condition.key} changed, and is compared with {', '.join(sorted(inside - told))}")
+        elif not prepare(condition, statement.effect == "Allow", variables)(keys):
+            return None
     return replace(
         statement,
         conditions=tuple(left),

@@ -9,7 +9,7 @@ compiled for each of its destinations: the accounts that hold the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -66,9 +66,7 @@ def compile_reading(reading: Checked[Reading], today: date | None = None) -> dic
     if reading.failed or reading.value is None:
         return {None: Checked(None, reading.diagnostics)}
     run = _Run(reading.value, today)
-    compiled = {d: run.compiled(reading, d) for d in destinations(reading.value.configuration)}
-    _, wrong = _organization_wide(reading.value.configuration, compiled)
-    made = {d.name: _with(one, wrong) for d, one in compiled.items()}
+    made = {d.name: run.compiled(reading, d) for d in destinations(reading.value.configuration)}
     # A waiver may be for what only one environment has: it is unused if it is in all of them.
     idle = _idle(made.values())
     return {
@@ -106,29 +104,12 @@ def compile_deployment(path: Path, environment: str | None = None, today: date |
     made = {d: run.compiled(reading, d) for d in every}
     baselines = tuple((d, checked.value) for d, checked in made.items() if checked.value is not None)
     # What is for the whole organization is known, and deployed, with the whole.
-    policies, wrong = _organization_wide(configuration, made) if whole else ((), ())
+    policies = run.organization()[0] if whole else ()
     center = identity_center(configuration, baselines) if whole else None
     managing = management(configuration)
     deployment = Deployment(baselines, stack_sets(configuration, baselines), managing, policies, center)
-    checked = Checked(deployment, in_order((*_told_once(made.values()), *wrong)))
+    checked = Checked(deployment, in_order(_told_once(made.values())))
     return replace(checked, value=None) if checked.failed else checked
-
-
-def _organization_wide(
-    configuration: Configuration, made: Mapping[Destination, Checked[Baseline]]
-) -> tuple[tuple[OrganizationPolicy, ...], tuple[Diagnostic, ...]]:
-    """The policies of the organization, and what is wrong with them; none while a destination has errors."""
-    baselines = tuple((d, one.value) for d, one in made.items() if one.value is not None)
-    if len(baselines) < len(made):
-        return (), ()
-    found: list[Diagnostic] = []
-    policies = organization_policies(configuration, baselines, stack_sets(configuration, baselines), found)
-    return policies, tuple(found)
-
-
-def _with(checked: Checked[Baseline], wrong: tuple[Diagnostic, ...]) -> Checked[Baseline]:
-    """What was compiled, with errors that were found later."""
-    return replace(checked, value=None, diagnostics=(*checked.diagnostics, *wrong)) if wrong else checked
 
 
 def _told_once(made: Iterable[Checked[Baseline]]) -> Iterator[Diagnostic]:
@@ -151,7 +132,7 @@ def promises(path: Path, environment: str | None = None, today: date | None = No
         return {}
     run = _Run(reading.value, today)
     return {
-        d.name: [] if run.decided(d).failed else list(run.tests(d))
+        d.name: [] if run.bound(d).failed else list(run.tests(d))
         for d in destinations(reading.value.configuration)
         if environment in (None, d.name)
     }
@@ -214,10 +195,11 @@ class _Run:
     reading: Reading
     today: date | None
     _decided: dict[Destination, tuple[Checked[Baseline], tuple[Settled, ...]]] = field(default_factory=dict)
+    _above: tuple[tuple[OrganizationPolicy, ...], tuple[Diagnostic, ...]] | None = None
 
     def compiled(self, reading: Checked[Reading], destination: Destination) -> Checked[Baseline]:
         """The baseline of a destination if all that must hold of it does, and everything found on the way."""
-        baseline = self.decided(destination)
+        baseline = self.bound(destination)
         found = (*reading.diagnostics, *baseline.diagnostics)
         if baseline.failed or baseline.value is None:
             return Checked(None, in_order(found))
@@ -230,6 +212,36 @@ class _Run:
         """The baseline of a destination, with what its rules find and no waiver accepts."""
         return self._of(destination)[0]
 
+    def bound(self, destination: Destination) -> Checked[Baseline]:
+        """The same, with the policies of the organization that bind it. What these say hangs on every destination."""
+        baseline = self.decided(destination)
+        if baseline.failed or baseline.value is None or self.reading.configuration.guardrails.organization is None:
+            return baseline
+        policies, wrong = self.organization()
+        if wrong:
+            return replace(baseline, value=None, diagnostics=in_order((*baseline.diagnostics, *wrong)))
+        accounts = tuple(organization.above(account, policies) for account in baseline.value.accounts)
+        return replace(baseline, value=replace(baseline.value, accounts=accounts))
+
+    def organization(self) -> tuple[tuple[OrganizationPolicy, ...], tuple[Diagnostic, ...]]:
+        """The policies of the organization, and what is wrong with them; else the errors of the destinations."""
+        if self._above is None:
+            self._above = self._organization()
+        return self._above
+
+    def _organization(self) -> tuple[tuple[OrganizationPolicy, ...], tuple[Diagnostic, ...]]:
+        configuration = self.reading.configuration
+        if configuration.guardrails.organization is None:
+            return (), ()
+        made = [(d, self.decided(d)) for d in destinations(configuration)]
+        baselines = [(d, one.value) for d, one in made if one.value is not None and not one.failed]
+        if len(baselines) < len(made):
+            told = dict.fromkeys(d for _, one in made for d in one.diagnostics if d.severity == "error")
+            return (), tuple(told)
+        found: list[Diagnostic] = []
+        policies = organization_policies(configuration, baselines, stack_sets(configuration, baselines), found)
+        return policies, tuple(found)
+
     def settled(self, destination: Destination) -> tuple[Settled, ...]:
         """All that a waiver can accept, accepted or not."""
         return self._of(destination)[1]
@@ -237,7 +249,7 @@ class _Run:
     def tests(self, destination: Destination) -> Iterator[Result]:
         """The results of the duties' expectations and of the tests of access."""
         yield from guardrails.check(self.reading)
-        baseline = self.decided(destination)
+        baseline = self.bound(destination)
         if baseline.value is not None:
             yield from access.results(self.reading, baseline.value, destination.keys, self.today)
 

@@ -132,20 +132,28 @@ def _equal(any_case: bool) -> Callable[[str, bool], Match]:
 
 
 def _arn(wanted: str, variables: bool) -> Match:
-    """Six parts, each matched on its own: a `*` in one does not reach into the next. A lone `*` is any ARN."""
+    if not variables or not has_variable(wanted):
+        return lambda value, _keys: _fits_arn(wanted, value)
 
-    def test(value: str, keys: Keys) -> bool:
-        text = substituted(wanted, keys) if variables else wanted
-        if text is None:
-            return False
-        patterns, parts = text.split(":", 5), value.split(":", 5)
-        if len(patterns) != 6:
-            return text == "*" or _unlike(wanted, value)
-        if len(parts) != 6:
-            return _unlike(wanted, value)
-        return all(fits(p, v) for p, v in zip(patterns, parts, strict=True))
+    def filled(value: str, keys: Keys) -> bool:
+        text = substituted(wanted, keys)
+        return text is not None and _fits_arn(text, value)
 
-    return test
+    return filled
+
+
+@lru_cache(maxsize=65536)
+def _fits_arn(pattern: str, value: str) -> bool:
+    """Six parts, each matched on its own: a `*` in one does not reach into the next. A lone `*` is any ARN.
+
+    It is kept: every request of one principal asks whether the same ARN is among those that a policy spares.
+    """
+    patterns, parts = pattern.split(":", 5), value.split(":", 5)
+    if len(patterns) != 6:
+        return pattern == "*" or _unlike(pattern, value)
+    if len(parts) != 6:
+        return _unlike(pattern, value)
+    return all(fits(p, v) for p, v in zip(patterns, parts, strict=True))
 
 
 class _Malformed(Unknown):

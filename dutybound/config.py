@@ -1523,10 +1523,50 @@ class WorkloadBoundary(Model):
     )
 
 
+class RulePlace(Model):
+    """Where one rule of the organization's policies is attached, other than the rest."""
+
+    units: tuple[UnitName, ...] = Field(min_length=1, description="Units of `organization.units`")
+
+
+class RuleUse(Model):
+    """A rule of the organization's policies: its name, or its name with the units that it alone is attached to."""
+
+    name: OrganizationRule = Field(examples=["no-root"])
+    place: RulePlace | None = None
+
+    @property
+    def units(self) -> tuple[Text, ...]:
+        """The units that the rule names itself; none where it goes where the rest goes."""
+        return self.place.units if self.place is not None else ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_name(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        if isinstance(value, dict):
+            if len(value) != 1:
+                message = "a rule with units is one name with a mapping: 'regions: {{units: [Workloads]}}'"
+                raise PydanticCustomError("wrong-type", message.replace("{{", "{").replace("}}", "}"))
+            name, place = next(iter(value.items()))
+            return _from_short(cls, value, handler, {"name": name, "place": place})
+        return _from_short(cls, value, handler, {"name": value})
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        made = handler.resolve_ref_schema(handler(schema))
+        name, place = made["properties"]["name"], made["properties"]["place"]["anyOf"][0]
+        named = {"type": "object", "propertyNames": name, "additionalProperties": place}
+        return {
+            "anyOf": [name, {**named, "minProperties": 1, "maxProperties": 1}],
+            "description": "A rule, or a rule with the units that it is attached to",
+            "examples": ["no-root", {"regions": {"units": ["Workloads"]}}],
+        }
+
+
 class OrganizationGuardrails(Model):
     """Guardrails that AWS Organizations keeps: for every principal of the accounts, administrators too."""
 
-    rules: tuple[OrganizationRule, ...] = Field(
+    rules: tuple[RuleUse, ...] = Field(
         min_length=1,
         description="What the policies say; regions, instance-types and tags take theirs from the keys beside it",
         examples=[["no-root", "stay", "keep-baseline", "keep-trail"]],
@@ -1550,6 +1590,11 @@ class OrganizationGuardrails(Model):
         description="perimeter: accounts and organizations outside that may still be let in",
         examples=[["999988887777"]],
     )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The rules by their names."""
+        return frozenset(use.name for use in self.rules)
 
     @model_validator(mode="wrap")
     @classmethod

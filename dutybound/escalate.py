@@ -29,7 +29,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -114,6 +114,8 @@ class Step:
     who: str
     request: Request
     because: tuple[Statement, ...]
+    doubt: str = ""
+    """Why it is not known to be allowed: the search for it hit a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,12 @@ def findings(baseline: Baseline, others: Sequence[Elsewhere] = ()) -> Iterator[D
         without = {"key": " with a stolen access key", "no-mfa": " without MFA"}.get(found.session, "")
         chain = " → ".join([*(_short(step.request) for step in found.steps), "administrator"])
         message = f"{kind} {quoted(name)}{people} can become an administrator{without}: {chain}"
+        doubts = list(dict.fromkeys(step.doubt for step in found.steps if step.doubt))
+        if doubts:
+            message = f"whether {kind} {quoted(name)}{people} can become an administrator is not known: {doubts[0]}"
+            hint = "name fewer tags, resources and conditions in what it holds, or test it with 'cannot' in 'access'"
+            yield Diagnostic("escalation", message, found.span, hint, (f"asked of {chain}",), severity="warning")
+            continue
         notes = [f"{number}. {_told(step)}" for number, step in enumerate(found.steps, start=1)]
         reason = [found.reason] if found.reason else []
         hint = "take one of these requests away, or give the duty 'administer' to whoever is meant to have it"
@@ -175,8 +183,11 @@ def escalations(baseline: Baseline, others: Sequence[Elsewhere] = ()) -> tuple[E
     People with the same policies are judged once. What cannot be judged counts as allowed. Whoever takes an
     administrator's role in another account (`others`) becomes one as well, unless the role is that of its own team.
     """
-    found = [e for account in baseline.accounts for e in _account(baseline, account, others)]
-    return tuple(sorted(found, key=lambda e: (e.principal, e.names)))
+    every = [alike for account in baseline.accounts for alike in account.alike]
+    found = [e for account in every for e in _account(baseline, account, others)]
+    # Accounts with other policies of the organization above them have the same principals: the first says it for all.
+    told = {(e.principal, e.names): e for e in reversed(found)}
+    return tuple(sorted(told.values(), key=lambda e: (e.principal, e.names)))
 
 
 def _account(baseline: Baseline, account: Account, others: Sequence[Elsewhere]) -> Iterator[Escalation]:
@@ -185,8 +196,14 @@ def _account(baseline: Baseline, account: Account, others: Sequence[Elsewhere]) 
         return
     world = _World(baseline, account, named, others)
     merged: dict[object, list[tuple[Caller, Escalation]]] = {}
+    certain: _World | None = None
     for caller, same in world.starts():
-        if (escalation := world.escalation(caller)) is not None:
+        escalation = world.escalation(caller)
+        if escalation is not None and any(step.doubt for step in escalation.steps):
+            # What is not known may hide what is.
+            certain = certain or _World(baseline, account, named, others, certain=True)
+            escalation = certain.escalation(caller) or escalation
+        if escalation is not None:
             # The same statements open the same way to people of several sets of teams: one finding.
             granted = frozenset(s for step in escalation.steps for s in step.because if s.origins)
             key = (escalation.principal, escalation.paths, escalation.session, granted)
@@ -202,8 +219,8 @@ def _account(baseline: Baseline, account: Account, others: Sequence[Elsewhere]) 
 
 @cache
 def _triggers() -> Mapping[str, str]:
-    """All actions of the catalogue, by their small letters."""
-    return {action.lower(): action for path in paths() for action in path.actions}
+    """All actions that this module asks about, by their small letters: those of the catalogue, and one more."""
+    return {action.lower(): action for path in paths() for action in (*path.actions, "iam:CreatePolicy")}
 
 
 @lru_cache(maxsize=16384)
@@ -248,6 +265,73 @@ class _Named:
         if key not in self._found:
             self._found[key] = frozenset().union(*(_allowed(s) for s in policy.statements if s.effect == "Allow"))
         return self._found[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is asked of a policy again and again, for everybody who has it."""
+
+    policy: Policy
+    """The policy itself, kept so that its id stays its own."""
+    cut: Policy
+    """Without the statements that speak of nothing this module asks about: of most policies few are left."""
+    named: frozenset[str]
+    """The actions of the catalogue that an Allow names."""
+    allows: Mapping[str, tuple[Statement, ...]]
+    """For each of them the Allows that name it."""
+    favours_no_mfa: bool
+    asks_for_tags: bool
+    texts: frozenset[str]
+    """Resources and values of conditions as they are, and the last part of each."""
+
+
+class _FactsOf:
+    """The facts of each policy."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Facts] = {}
+
+    def of(self, policy: Policy) -> _Facts:
+        """Those of one."""
+        found = self._known.get(id(policy))
+        if found is None:
+            found = self._known[id(policy)] = _facts(policy)
+        return found
+
+    def all(self, policies: Policies, boundary: bool = True) -> list[_Facts]:
+        """Those of everything that somebody has, with its boundary."""
+        own = [*policies.identity, *(p for group in policies.groups for p in group)]
+        return [self.of(p) for p in (*own, *filter(None, (policies.boundary if boundary else None,)))]
+
+    def cut(self, policies: Policies) -> Policies:
+        """All of them cut."""
+        return replace(
+            policies,
+            identity=tuple(self.of(p).cut for p in policies.identity),
+            groups=tuple(tuple(self.of(p).cut for p in group) for group in policies.groups),
+            boundary=policies.boundary and self.of(policies.boundary).cut,
+        )
+
+
+def _facts(policy: Policy) -> _Facts:
+    left = [(s, spoken) for s in policy.statements if (spoken := _allowed(s))]
+    allows: dict[str, list[Statement]] = {}
+    for statement, spoken in left:
+        for action in spoken if statement.effect == "Allow" else ():
+            allows.setdefault(action, []).append(statement)
+    keys = [c.key.lower() for s in policy.statements for c in s.conditions]
+    resources_ = [r for s in policy.statements for r in s.resources]
+    texts = {*resources_, *(r for s in policy.statements for r in s.not_resources)}
+    texts |= {value for s in policy.statements for c in s.conditions for value in c.values}
+    return _Facts(
+        policy,
+        replace(policy, statements=tuple(s for s, _ in left)),
+        frozenset(allows),
+        {action: tuple(statements) for action, statements in allows.items()},
+        any(map(_favours_no_mfa, policy.statements)),
+        any("principaltag/" in key for key in keys) or any("${aws:principaltag" in r.lower() for r in resources_),
+        frozenset(texts | {text.rpartition("/")[2] for text in texts}),
+    )
 
 
 def _allowed(statement: Statement) -> frozenset[str]:
@@ -454,13 +538,42 @@ class _Together:
         )
 
 
+_END = re.compile(r"/([^/*?]*)\Z")
+
+
+class _Patterns:
+    """Texts of resources as one reads them for a user: names as they are, and what matches more than one."""
+
+    def __init__(self, texts: Iterable[str], user: str) -> None:
+        filled = [_VARIABLE.sub("*", text.replace("${aws:username}", user)) for text in texts]
+        self.names = frozenset(text for text in filled if "*" not in text and "?" not in text)
+        self.wild = [text for text in filled if "*" in text or "?" in text]
+        ends = [_END.search(text) for text in filled]
+        self.ends = None if None in ends else frozenset(end[1] for end in ends if end)
+        """The last part of whatever a text can match (`john` for `user/*/john`); None if it can be any."""
+
+    def match(self, resource: str) -> bool:
+        """Whether one of them can speak of a thing."""
+        return resource in self.names or any(glob(text).fullmatch(resource) for text in self.wild)
+
+
 class _World:
     """The principals of an account and what each can do to the others. What is worked out is kept."""
 
-    def __init__(self, baseline: Baseline, account: Account, named: _Named, others: Sequence[Elsewhere] = ()) -> None:
+    def __init__(
+        self,
+        baseline: Baseline,
+        account: Account,
+        named: _Named,
+        others: Sequence[Elsewhere] = (),
+        certain: bool = False,
+    ) -> None:
+        """With `certain`, what the search does not know because it hit a bound counts as denied."""
+        self.certain = certain
         self.baseline, self.account, self.named, self.others = baseline, account, named, others
         self.partition = catalog.partition(account.home_region)
         self.id = account.id or ACCOUNT_ID
+        self.guards = tuple(guard.policy for guard in account.guards)
         everyone = callers(baseline, account, self.partition)
         self.subjects: dict[str, Caller] = {_key(caller): caller for caller in everyone}
         self.roles = {_key(c): r for c in everyone for r in account.roles if c.role and c.name == r.name}
@@ -471,9 +584,11 @@ class _World:
         }
         self.arns_by_policy = {p.name: self._iam(f"policy{p.path}{p.name}") for p in account.policies}
         self.boundaries = {u.name: u.permissions_boundary for u in account.users if u.permissions_boundary}
+        self._facts = _FactsOf()
+        self._allows: dict[_Actor, dict[str, list[Statement]]] = {}
         self._edges: dict[_Actor, tuple[_Edge, ...]] = {}
         self._judges: dict[tuple[str, frozenset[Change], Policy | None], Judge] = {}
-        self._patterns: dict[int, dict[str, list[re.Pattern[str]]]] = {}
+        self._patterns: dict[object, _Patterns] = {}
         self._lets_in: dict[tuple[str, str, str], bool] = {}
         self.users = self._users_that_count()
 
@@ -513,8 +628,14 @@ class _World:
 
     def _minds_no_mfa(self, caller: Caller) -> bool:
         """Whether some statement gives somebody without MFA what it keeps from whoever has it."""
-        trusts = [s for trust in self.trusts.values() for s in trust.statements]
-        return any(_favours_no_mfa(s) for s in (*_statements(caller.policies), *trusts))
+        return self._trusts_favour_no_mfa or any(facts.favours_no_mfa for facts in self._own(caller))
+
+    @cached_property
+    def _trusts_favour_no_mfa(self) -> bool:
+        return any(_favours_no_mfa(s) for trust in self.trusts.values() for s in trust.statements)
+
+    def _own(self, caller: Caller) -> list[_Facts]:
+        return self._facts.all(caller.policies, boundary=False)
 
     def declared(self, caller: Caller) -> bool:
         """Whether a principal is called an administrator: AdministratorAccess, or break-glass."""
@@ -536,22 +657,19 @@ class _World:
                 bounds = next((c.policies.boundary for c in self.subjects.values() if c.kind == "person"), None)
                 # What is worked out is kept by name, so each has its own.
                 name = f"somebody in {group.name}"
-                yield Caller(name, "person", arn, Policies(groups=(held,), boundary=bounds), (group.name,))
+                policies = Policies(groups=(held,), boundary=bounds, guards=self.guards)
+                yield Caller(name, "person", arn, policies, (group.name,))
 
     def _named_by(self, caller: Caller) -> frozenset[str]:
         role = self.roles.get(_key(caller))
         return self.named.of(role) if role else self.named.of_user(caller.groups)
 
     def _asks_for_tags(self, caller: Caller) -> bool:
-        return any("principaltag/" in c.key.lower() for s in _statements(caller.policies) for c in s.conditions) or any(
-            "${aws:principaltag" in r.lower() for s in _statements(caller.policies) for r in s.resources
-        )
+        return any(facts.asks_for_tags for facts in self._own(caller))
 
     def _speaks_of(self, caller: Caller) -> bool:
         """Whether a principal's own policies name it, so that it is not like others with the same ones."""
-        texts = {text for s in _statements(caller.policies) for text in (*s.resources, *s.not_resources)}
-        texts |= {value for s in _statements(caller.policies) for c in s.conditions for value in c.values}
-        return any(text == caller.name or text.endswith(f"/{caller.name}") for text in texts)
+        return any(caller.name in facts.texts for facts in self._own(caller))
 
     def _users_that_count(self) -> tuple[str, ...]:
         """The users who are worth becoming. Of many, one for each set of teams, and those that a policy names."""
@@ -589,7 +707,7 @@ class _World:
         """The judge over an actor's policies, with a trust or resource policy where it is asked to take part."""
         key = (actor.who, actor.changes, resource)
         if key not in self._judges:
-            self._judges[key] = Judge(replace(self._policies(actor), resource=resource))
+            self._judges[key] = Judge(replace(self._facts.cut(self._policies(actor)), resource=resource))
         return self._judges[key]
 
     def _policies(self, actor: _Actor) -> Policies:
@@ -629,36 +747,46 @@ class _World:
         Without `on` the actor chooses the thing. `more` is known of the
         requests besides; `resource` is the trust or resource policy of the thing.
         """
-        judge = self.judge(actor, resource)
-        caller = self.subjects[actor.who]
-        if not all(any(s.effect == "Allow" for s in judge.naming(action)) for action in actions):
+        if not all(self._allowing(actor, action, resource) for action in actions):
             return None
         if on and not self._reaches(actor, actions, on, resource):
             return None
+        judge = self.judge(actor, resource)
+        caller = self.subjects[actor.who]
         side: Side = _Together(judge, actions)
         known = {**self._known(actor, (s.statement for s in side.speaking("")), bool(on)), **(more or {})}
         action = _action(actions[0])
         where = Where(caller.arn, self.id, self.account.home_region, self.partition)
         found = witness(side, action, known, where, on)
-        if found is None:
+        if found is None or (found.bounded and self.certain):
             return None
         if not on and found.request.resource.endswith("/"):  # a pattern for all names, which nothing can have as it is
             found = witness(side, action, known, where, found.request.resource + _ANY_NAME) or found
         asked = [replace(found.request, action=name) for name in actions]
-        return tuple(Step(caller.name, request, judge.decide(request).because) for request in asked)
+        doubt = found.reason if found.bounded else ""
+        return tuple(Step(caller.name, request, judge.decide(request).because, doubt) for request in asked)
 
     def _reaches(self, actor: _Actor, actions: Sequence[str], on: str, resource: Policy | None = None) -> bool:
         """Whether for each action some Allow can speak of a thing: the quick way past most things."""
-        judge = self.judge(actor, resource)
-        patterns = self._patterns.setdefault(id(judge), {})
-        for action in actions:
-            if action not in patterns:
-                allows = [s for s in judge.naming(action) if s.effect == "Allow"]
-                texts = sorted({text for s in allows for text in s.resources or ("*",)})
-                patterns[action] = [_pattern(text, self.subjects[actor.who].name) for text in texts]
-            if not any(pattern.fullmatch(on) for pattern in patterns[action]):
-                return False
-        return True
+        return all(self._patterns_of(actor, action, resource).match(on) for action in actions)
+
+    def _allowing(self, actor: _Actor, action: str, resource: Policy | None = None) -> list[Statement]:
+        """The Allows over an actor that name an action, whatever the resource and the conditions."""
+        of_actor = self._allows.setdefault(actor, {})
+        found = of_actor.get(action)
+        if found is None:
+            every = self._facts.all(self._policies(actor))
+            found = of_actor[action] = [s for facts in every for s in facts.allows.get(action, ())]
+        return found if resource is None else [*found, *self._facts.of(resource).allows.get(action, ())]
+
+    def _patterns_of(self, actor: _Actor, action: str, resource: Policy | None) -> _Patterns:
+        """What an actor's Allows of an action can speak of."""
+        key = (actor, action, resource and id(self._facts.of(resource).policy))
+        if key not in self._patterns:
+            allows = self._allowing(actor, action, resource)
+            texts = sorted({text for s in allows for text in s.resources or ("*",)})
+            self._patterns[key] = _Patterns(texts, self.subjects[actor.who].name)
+        return self._patterns[key]
 
     def _known(
         self, actor: _Actor, statements: Iterable[Statement], exists: bool
@@ -700,11 +828,7 @@ class _World:
     def edges(self, actor: _Actor) -> tuple[_Edge, ...]:
         """Everything that an actor can bring about in one go."""
         if actor not in self._edges:
-            named = frozenset(
-                action
-                for small, action in _triggers().items()
-                if any(s.effect == "Allow" for s in self.judge(actor).naming(small))
-            )
+            named = frozenset[str]().union(*(facts.named for facts in self._facts.all(self._policies(actor))))
             self._edges[actor] = tuple(
                 edge for path in paths() if _possible(path, named) for edge in self._by(path, actor)
             )
@@ -849,11 +973,8 @@ class _World:
 
     def _signing_in(self, path: Path, actor: _Actor) -> Iterator[_Edge]:
         """Another user, by a credential or a device that the actor gives it or reads."""
-        for who in self.users:
+        for who in self._worth_signing_in_as(path, actor):
             caller = self.subjects[who]
-            needed = () if path.way == "read-password" else path.actions[-1:]
-            if who == actor.who or not self._reaches(actor, needed, caller.arn):
-                continue
             if path.way == "read-password":
                 steps = self._read_password(path, actor, caller)
             elif path.way == "enrol":
@@ -873,6 +994,26 @@ class _World:
                 if session == "mfa" and not self._enrols_itself(who):
                     session = "no-mfa"
                 yield _Edge(_Fact(who, session=session), path.id, steps)
+
+    def _worth_signing_in_as(self, path: Path, actor: _Actor) -> Iterable[str]:
+        """The users that an actor's Allows can speak of, in order; to read a password, those that have a sealed one."""
+        if path.way == "read-password":
+            sealed = self.users if self.account.secrets else ()
+            return [who for who in sealed if who != actor.who and self.subjects[who].kind == "break-glass"]
+        patterns = self._patterns_of(actor, path.actions[-1], None)
+        if patterns.ends is None:
+            some: Iterable[str] = self.users
+        else:
+            some = [who for _, who in sorted(one for end in patterns.ends for one in self._users_by_end.get(end, ()))]
+        return [who for who in some if who != actor.who and patterns.match(self.subjects[who].arn)]
+
+    @cached_property
+    def _users_by_end(self) -> dict[str, list[tuple[int, str]]]:
+        """The users that count by the last part of their ARN, each with its place among them."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for place, who in enumerate(self.users):
+            found.setdefault(self.subjects[who].arn.rpartition("/")[2], []).append((place, who))
+        return found
 
     def _enrols_itself(self, who: str) -> bool:
         """Whether a user that has a password and no device can have one: then the next session has MFA."""
@@ -946,8 +1087,7 @@ class _World:
             return False  # services and identity providers alone
         if not all(s.principals for s in trust.statements) or any(not _is_account(value) for value in named):
             return True
-        allows = [[s for s in self.judge(actor).naming(a) if s.effect == "Allow"] for a in actions]
-        return all(any(_may_speak_of(s, role) for s in statements) for statements in allows)
+        return all(any(_may_speak_of(s, role) for s in self._allowing(actor, action)) for action in actions)
 
     @property
     def _lets_all_in(self) -> Policy:
@@ -1045,7 +1185,7 @@ class _World:
         """A principal that an actor made: with a boundary, and in teams."""
         name = arn.rpartition("/")[2]
         held = tuple(tuple(p for _, p in self._held(group)) for group in groups)
-        policies = Policies(groups=held, boundary=self.policies_by_arn.get(boundary))
+        policies = Policies(groups=held, boundary=self.policies_by_arn.get(boundary), guards=self.guards)
         if kind == "role":
             session = f"arn:{self.partition}:sts::{self.id}:assumed-role/{name}/session"
             caller = Caller(name, "role", session, policies, role=arn)
@@ -1196,15 +1336,6 @@ def _key(caller: Caller) -> str:
 def _statements(policies: Policies) -> Iterator[Statement]:
     for policy in (*policies.identity, *(p for group in policies.groups for p in group)):
         yield from policy.statements
-
-
-def _pattern(text: str, name: str) -> re.Pattern[str]:
-    if "${" not in text:
-        return glob(text)
-    return glob(_VARIABLE.sub("*", text.replace("${aws:username}", name)))
-
-
-_VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 _USUAL = {

@@ -49,7 +49,8 @@ class Policies:
 
     `groups` holds the policies of each group; `scps` those of each level from the root to the principal's account, and
     `rcps` those down to the resource's account. None says that there is no such policy: no boundary, no organization,
-    or a principal that it does not apply to (SCPs and RCPs spare the management account).
+    or a principal that it does not apply to (SCPs and RCPs spare the management account). `guards` are SCPs that only
+    deny, where FullAWSAccess is attached beside them at every level: a shorter way to write such `scps`.
     """
 
     identity: tuple[Policy, ...] = ()
@@ -59,6 +60,7 @@ class Policies:
     resource: Policy | None = None
     scps: tuple[tuple[Policy, ...], ...] | None = None
     rcps: tuple[tuple[Policy, ...], ...] | None = None
+    guards: tuple[Policy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +101,7 @@ class Yes(IntEnum):
 
 _NO, _MAYBE, _YES = Yes
 
-_IDENTITY, _BOUNDARY, _SESSION, _RESOURCE, _ORGANIZATION = range(5)
+_IDENTITY, _BOUNDARY, _SESSION, _RESOURCE, _GUARDS, _ORGANIZATION = range(6)
 """Levels; SCPs and then RCPs follow from `_ORGANIZATION` on, one number for each of their levels."""
 _LINKED_ROLE = re.compile(r"arn:[^:]*:iam::\d*:role/aws-service-role/.*")
 _ROLE = re.compile(r"arn:[^:]*:iam::\d*:role/.+", re.DOTALL)
@@ -220,15 +222,15 @@ class Judge:
         if self._alone or who.kind in ("user", "federated", "unnamed"):
             return ()
         # The ARN of a session does not tell the path of its role, aws:PrincipalArn does.
-        if any(map(_LINKED_ROLE.fullmatch, (who.text, *keys.get("aws:principalarn", ())))):
-            return tuple(range(_ORGANIZATION, self._rcps.stop))
+        if any(map(is_linked_role, (who.text, *keys.get("aws:principalarn", ())))):
+            return tuple(range(_GUARDS, self._rcps.stop))
         if who.kind == "root":
             return (_IDENTITY, _BOUNDARY, _SESSION)
-        return () if who.inside else (_IDENTITY, _BOUNDARY, _SESSION, *self._scps)
+        return () if who.inside else (_IDENTITY, _BOUNDARY, _SESSION, _GUARDS, *self._scps)
 
     def _naming(self, prepared: _Prepared, who: Caller) -> Named:
         statement = prepared.place.statement
-        if prepared.level < _RESOURCE or prepared.level in self._scps:
+        if prepared.level < _RESOURCE or prepared.level in (_GUARDS, *self._scps):
             raise Unknown("a policy of an identity or of an organization names a principal")
         if not statement.not_principals:
             return named(statement.principals, who)
@@ -307,8 +309,13 @@ class Spoken(NamedTuple):
 
     @property
     def own(self) -> bool:
-        """Whether it is of the principal itself: of an identity policy, the boundary or the session."""
-        return self.level < _RESOURCE
+        """Whether it is over the principal, whatever the resource: its identity, boundary, session and guards."""
+        return self.level < _RESOURCE or self.level == _GUARDS
+
+
+def is_linked_role(arn: str) -> bool:
+    """Whether an ARN is that of a service-linked role, which no policy of the organization reaches."""
+    return _LINKED_ROLE.fullmatch(arn) is not None
 
 
 class _Found(NamedTuple):
@@ -462,6 +469,7 @@ def _listed(policies: Policies) -> Iterator[tuple[int, str, Policy, int, Stateme
     ):
         if single is not None:
             named_.append((level, name, single))
+    named_ += [(_GUARDS, f"guards[{i}]", policy) for i, policy in enumerate(policies.guards)]
     level = _ORGANIZATION
     for name, levels in (("scps", policies.scps or ()), ("rcps", policies.rcps or ())):
         for i, attached in enumerate(levels):

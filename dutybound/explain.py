@@ -41,9 +41,9 @@ from dutybound.policy import Condition, Policy, Statement, glob
 from dutybound.when import condition_key_type, near_keys
 from dutybound.witness import Known, naming, witness
 
-Stop = Literal["mfa", "guardrail", "never", "end", "deny"]
-"""What an explicit deny is: MFA, a key of `guardrails`, a team's `never`, the end of a membership or role, or a
-duty's own deny."""
+Stop = Literal["mfa", "guardrail", "organization", "never", "end", "deny"]
+"""What an explicit deny is: MFA, a key of `guardrails`, a policy of the organization, a team's `never`, the end of a
+membership or role, or a duty's own deny."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +149,16 @@ class AccessList:
 # --- the questions --------------------------------------------------------------------------------------------------
 
 
-def explain(baseline: Baseline, question: Question) -> Explanation:
-    """Answer one question.
+def explain(baseline: Baseline, question: Question, others: Iterable[Baseline] = ()) -> Explanation:
+    """Answer one question. `others` are the baselines of other accounts, whose roles it may be about.
 
     Raises WrongQuestion for a principal, an action, a resource or a condition key that does not exist.
     """
     _check(question)
     ground = Ground(baseline, question.account or account_of(question.who) or _account_of_resource(baseline, question))
     action = _action(question.action)
-    answers = [_answer(case, action, question) for case in ground.cases(question.who)]
+    role = _role_elsewhere(ground, question.resource, others) if action.service == "sts" else None
+    answers = [_answer(case, action, question, role) for case in ground.cases(question.who)]
     # Somebody who is here as one team at a time can what one of them can.
     found = max(answers, key=lambda one: _BEST.index(one.outcome))
     return replace(found, notes=(*_taken(ground, question.who, [one.question.who for one in answers]), *found.notes))
@@ -193,10 +194,32 @@ def _taken(ground: Ground, who: str, names: Sequence[str]) -> Iterator[str]:
         yield f"{names[0]} is a team; its people take the role {taken} from the account {home}"
 
 
-def _answer(case: Case, action: Action, question: Question) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """A role of another account of the configuration, with its trust there."""
+
+    name: str
+    trust: Policy
+    teams: tuple[str, ...]
+
+
+def _role_elsewhere(ground: Ground, resource: str, others: Iterable[Baseline]) -> _Elsewhere | None:
+    """The role that an ARN of another account names, if that account is one of these baselines'."""
+    account = account_of(resource)
+    if not ground.is_foreign(resource):
+        return None
+    for other in others:
+        if any(target.id == account for target in other.accounts[0].targets):
+            there = Ground(other, account)
+            if (role := there.role_named(resource)) is not None:
+                return _Elsewhere(role.name, there.of_resource(resource), (role.name,) if is_team(role) else ())
+    return None
+
+
+def _answer(case: Case, action: Action, question: Question, elsewhere: _Elsewhere | None = None) -> Explanation:
     session: Session = "role" if case.caller.role else question.session
     asked = replace(question, who=case.name, action=str(action), session=session)
-    return _Explaining(case, action, asked).answer()
+    return _Explaining(case, action, asked, elsewhere).answer()
 
 
 def explain_denial(baseline: Baseline, denial: Denial, question: Question) -> Explanation:
@@ -221,9 +244,10 @@ def explain_denial(baseline: Baseline, denial: Denial, question: Question) -> Ex
                 found = other
                 notes.append("with MFA it is allowed; AWS's message does not say how the session was signed in")
                 break
-    if found.outcome == "allowed" and denial.effect == "explicit" and denial.type not in _NOT_OURS:
-        limits = _Explaining(case, action, found.question).limits()
-        found = replace(found, limits=tuple(o for o in limits if named in ("", o.way.policy)))
+    above = denial.type == _SCP and bool(case.guards)
+    if found.outcome == "allowed" and denial.effect == "explicit" and (above or denial.type not in _NOT_OURS):
+        limits = [o for o in _Explaining(case, action, found.question).limits() if (o.kind == "organization") == above]
+        found = replace(found, limits=tuple(o for o in limits if above or named in ("", o.way.policy)))
     return replace(found, notes=(*found.notes, *notes, *_compared(ground, found, denial)), aws=denial)
 
 
@@ -310,7 +334,7 @@ def list_access(baseline: Baseline, question: Question) -> AccessList:
 
 def _is_own(case: Case, statement: Statement) -> bool:
     ways = case.ways(statement)
-    return bool(ways) and ways[0].kind != "boundary"
+    return bool(ways) and ways[0].kind not in ("boundary", "organization")
 
 
 def _service(prefix: str, actions: Iterable[Action], ways: Iterable[Way]) -> ServiceAccess:
@@ -380,12 +404,12 @@ _FREE = ("sts:GetCallerIdentity", "sts:GetSessionToken")
 class _Explaining:
     """One question about one principal. `context` is what is known of the request; the rest it does not carry."""
 
-    def __init__(self, case: Case, action: Action, question: Question) -> None:
-        self.case, self.action, self.question = case, action, question
+    def __init__(self, case: Case, action: Action, question: Question, elsewhere: _Elsewhere | None = None) -> None:
+        self.case, self.action, self.question, self.elsewhere = case, action, question, elsewhere
         self.ground, self.resource = case.ground, question.resource
         self.known = case.known(question)
         self.where = self.ground.where(case)
-        self.side = case.side(self.resource)
+        self.side = case.side(self.resource) if elsewhere is None else case.across(elsewhere.trust)
         self.context = {key: value for key, value in self.known.items() if value is not None}
 
     def answer(self) -> Explanation:
@@ -435,7 +459,7 @@ class _Explaining:
         decision, provided = self._from_the_right_place(self.side.decide(request))
         if decision.outcome == "allowed":
             chain = tuple(w for s in decision.because for w in self.case.ways(s) if w.kind != "boundary")
-            if self.ground.is_foreign(self.resource):
+            if self.elsewhere is None and self.ground.is_foreign(self.resource):
                 other = account_of(self.resource)
                 reason = f"the resource is in the account {other}, whose own policy must allow it as well"
                 return replace(blank, outcome="unknown", chain=chain, reason=reason)
@@ -443,12 +467,16 @@ class _Explaining:
         if decision.outcome == "unknown":
             return replace(blank, outcome="unknown", reason=decision.reason)
         blank = replace(blank, obstacles=self._obstacles(decision))
+        if self.elsewhere is not None and not blank.obstacles and "trust policy" in decision.silent:
+            return replace(blank, role=self.elsewhere.name, trusted=self.elsewhere.teams)
         bare = self.case.bare(self.resource).decide(request)
         if bare.outcome == "allowed":
             return replace(blank, chain=self._would())
         role = self.ground.role_named(self.resource)
         if role is not None and self.action.service == "sts":
             return replace(blank, role=role.name, trusted=self._trusted())
+        if self.elsewhere is not None and self.elsewhere.teams:
+            return replace(blank, role=self.elsewhere.name, trusted=self.elsewhere.teams)
         return self._not_granted(blank, request)
 
     def _trusted(self) -> tuple[str, ...]:
@@ -550,7 +578,7 @@ class _Explaining:
         if self.action.service == "kms" and "key" in self.action.types:
             yield "provided that the key's own policy leaves access to IAM, as AWS's default does"
         takes = self.action.service == "sts" and self.action.name.startswith("AssumeRole")
-        if takes and self.ground.role_named(self.resource) is None:
+        if takes and self.elsewhere is None and self.ground.role_named(self.resource) is None:
             yield "provided that the trust policy of the role allows it as well"
 
     def _wrong_type(self) -> Iterator[str]:
@@ -570,6 +598,7 @@ def stop_of(statement: Statement) -> tuple[Stop, str]:
     """What an explicit deny is, and the key of `guardrails` for a guardrail."""
     duty = statement.origins[0].duty if statement.origins else ""
     ours: dict[str, Stop] = {"mfa": "mfa", "break_glass": "mfa", "guardrails": "guardrail", "until": "end"}
+    ours |= {"guardrails.organization": "organization"}
     kind: Stop = ours.get(duty, "never" if statement.sid.startswith("Never") else "deny")
     return kind, key_of(statement.sid) if kind == "guardrail" else ""
 
@@ -585,6 +614,7 @@ def _reaches(statement: Statement, request: Request) -> bool:
 
 # --- what AWS says, beside what the baseline says -------------------------------------------------------------------
 
+_SCP: Type = "service control policy"
 _NOT_OURS: Mapping[Type, str] = {
     "service control policy": "at the SCPs of the organization",
     "resource control policy": "at the RCPs of the organization",
@@ -598,7 +628,7 @@ _NOT_OURS: Mapping[Type, str] = {
 
 def _compared(ground: Ground, found: Explanation, denial: Denial) -> Iterator[str]:
     """What AWS's reason adds to the baseline's own, or where they differ."""
-    if denial.policy:
+    if denial.policy and not (denial.type == _SCP and ground.account.guards):  # AWS names it by an id, which we lack
         name = denial.policy.rpartition("/")[2]
         ours = next((p for p in ground.account.policies if p.name == name), None)
         if ours is not None and denial.policy.endswith(f":policy{ours.path}{ours.name}"):
@@ -610,6 +640,9 @@ def _compared(ground: Ground, found: Explanation, denial: Denial) -> Iterator[st
     said = _said(denial)
     if (denial.effect, denial.type) == ("implicit", "permissions boundary"):
         yield f"AWS says that {said}; no boundary of the baseline leaves anything out, so another one is attached"
+    elif denial.type == _SCP and any(o.kind == "organization" for o in (*found.obstacles, *found.limits)):
+        also = "" if found.obstacles else ", if the request met the conditions of one of the denies above"
+        yield f"AWS gives the same reason: {said}{also}"
     elif found.outcome == "allowed" and denial.type in _NOT_OURS:
         yield f"AWS says that {said}; the baseline's own policies allow it: look {_NOT_OURS[denial.type]}"
     elif found.outcome == "allowed" and found.limits:

@@ -15,7 +15,9 @@ from dutybound.grant import Access, duty_access, example_use
 from dutybound.policy import Origin, Statement
 from dutybound.read import library, library_duty
 
-_OURS = frozenset({"mfa", "break_glass", "guardrails", "hub", "organization", "until", "trusts"})
+_OURS = frozenset(
+    {"mfa", "break_glass", "guardrails", "guardrails.organization", "hub", "organization", "until", "trusts"}
+)
 """Parts of the baseline that stand as a duty in an `Origin`."""
 _MOST = 3
 

@@ -12,14 +12,15 @@ CloudFormation User Guide, "Service-managed permissions" (stacksets-exec); AWS W
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from dutybound import catalog, fence
 from dutybound.accounts import Destination, destinations
-from dutybound.baseline import Baseline, Kind, OrganizationPolicy, StackSet, Target, camel, logical_id
+from dutybound.baseline import Account, Baseline, Kind, OrganizationPolicy, StackSet, Target, camel, logical_id
 from dutybound.boundary import TRAIL, covering
-from dutybound.config import AccountTrust, Configuration, OrganizationGuardrails, OrganizationTrust, Role
+from dutybound.config import AccountTrust, Configuration, OrganizationGuardrails, OrganizationTrust, Role, RuleUse
 from dutybound.diagnostic import Diagnostic, Text, did_you_mean, quoted
 from dutybound.hub import LOOK, is_in
 from dutybound.issuer import identities
@@ -58,20 +59,31 @@ def check(configuration: Configuration) -> Iterator[Diagnostic]:
         ("instance-types", "instance_types", guardrails.instance_types),
         ("tags", "require_tags", guardrails.require_tags),
     ):
-        if rule in wanted.rules and not given:
+        if rule in wanted.names and not given:
             message = f"guardrails.organization asks for {quoted(rule)}, and guardrails says nothing of {quoted(key)}"
             yield Diagnostic(
                 "useless-guardrail", message, wanted.span, f"add '{key}' to 'guardrails', or remove the rule"
             )
-    if wanted.partners and "perimeter" not in wanted.rules:
+    if wanted.partners and "perimeter" not in wanted.names:
         message = "guardrails.organization.partners says nothing without the rule 'perimeter'"
         yield Diagnostic("contradiction", message, wanted.partners[0].span, "add the rule, or remove 'partners'")
-    if "no-users" in wanted.rules and _reaches_people(configuration):
-        message = "the rule 'no-users' reaches the account that holds the people, who are IAM users"
-        hint = "attach it to other units ('units'), or write 'people_in: identity-center'"
-        yield Diagnostic("self-stopping-rule", message, wanted.span, hint)
-    if "perimeter" in wanted.rules:
-        yield from _perimeter_errors(configuration, wanted)
+    yield from _twice(wanted)
+    for use in wanted.rules:
+        if use.name == "no-users" and _reaches_people(configuration, use):
+            message = "the rule 'no-users' reaches the account that holds the people, who are IAM users"
+            hint = "attach it to other units ('units'), or write 'people_in: identity-center'"
+            yield Diagnostic("self-stopping-rule", message, use.span or wanted.span, hint)
+        if use.name == "perimeter":
+            yield from _perimeter_errors(configuration, wanted, use)
+
+
+def _twice(wanted: OrganizationGuardrails) -> Iterator[Diagnostic]:
+    first: set[str] = set()
+    for use in wanted.rules:
+        if use.name in first:
+            message = f"guardrails.organization names the rule {quoted(use.name)} twice"
+            yield Diagnostic("duplicate-name", message, use.span or wanted.span, "name all of its units in one place")
+        first.add(use.name)
 
 
 def _target_errors(configuration: Configuration, wanted: OrganizationGuardrails) -> Iterator[Diagnostic]:
@@ -82,13 +94,14 @@ def _target_errors(configuration: Configuration, wanted: OrganizationGuardrails)
     elif wanted.root and organization.root is None:
         message = "guardrails.organization is attached to the root, whose id is not given"
         yield Diagnostic("unknown-unit", message, wanted.span, "give 'organization.root'")
-    for unit in () if wanted.root else _units(configuration, wanted):
+    own = [unit for use in wanted.rules for unit in use.units]
+    for unit in dict.fromkeys((*own, *(() if wanted.root else _units(configuration, wanted)))):
         if unit not in organization.units:
             message = f"guardrails.organization is attached to the unit {quoted(unit)}, whose id is not given"
             hint = "put it into 'organization.units'; 'aws organizations list-organizational-units-for-parent' shows it"
             at = unit.span if isinstance(unit, Text) else wanted.span
             yield Diagnostic("unknown-unit", message, at, did_you_mean(unit, organization.units) or hint)
-    if not wanted.root and not wanted.units and not _targets(configuration, wanted):
+    if any(not _targets(configuration, wanted, use) for use in wanted.rules):
         message = "guardrails.organization is attached to nothing: no account of the configuration is a member"
         yield Diagnostic("unknown-unit", message, wanted.span, "name units in 'guardrails.organization.units'")
 
@@ -118,13 +131,15 @@ def _wild(text: str) -> bool:
     return "*" in text or "?" in text
 
 
-def _perimeter_errors(configuration: Configuration, wanted: OrganizationGuardrails) -> Iterator[Diagnostic]:
+def _perimeter_errors(
+    configuration: Configuration, wanted: OrganizationGuardrails, use: RuleUse
+) -> Iterator[Diagnostic]:
     organization = configuration.organization
     if organization.id is None:
         message = "the rule 'perimeter' tells the organization's own principals by its id, which is not given"
         yield Diagnostic("no-organization-id", message, wanted.span, "give 'organization.id'")
     inside = {*wanted.partners, *(a.id for a in configuration.accounts.values()), organization.id}
-    reached = [d for d in destinations(configuration) if any(_reached(configuration, t) for t in d.targets)]
+    reached = [d for d in destinations(configuration) if any(_reached(configuration, use, t) for t in d.targets)]
     for name, role in sorted(configuration.roles.items()):
         outsider = _outsider(role)
         if outsider is not None and outsider not in inside and any(is_in(role, d) for d in reached):
@@ -152,16 +167,20 @@ def _members(configuration: Configuration) -> Iterator[Target]:
 
 
 def _units(configuration: Configuration, wanted: OrganizationGuardrails) -> list[str]:
-    """The units that the policies are attached to, by name: those asked for, or those of the accounts."""
+    """The units that the policies are attached to, by name: those asked for, or those of the accounts. Rules that name
+    units of their own are apart.
+    """
     if wanted.units:
         return list(dict.fromkeys(wanted.units))
     names = sorted({t.unit for t in _members(configuration) if t.unit is not None})
     return [name for name in names if not any(other != name and within(name, other) for other in names)]
 
 
-def _targets(configuration: Configuration, wanted: OrganizationGuardrails) -> tuple[str, ...]:
-    """The ids of units, accounts or the root that the policies are attached to, sorted."""
+def _targets(configuration: Configuration, wanted: OrganizationGuardrails, use: RuleUse) -> tuple[str, ...]:
+    """The ids of units, accounts or the root that the policies with a rule are attached to, sorted."""
     organization = configuration.organization
+    if use.units:
+        return tuple(sorted({str(organization.units.get(unit, unit)) for unit in use.units}))
     if wanted.root:
         return (str(organization.root),)
     ids = {str(organization.units.get(Text(unit), unit)) for unit in _units(configuration, wanted)}
@@ -170,19 +189,18 @@ def _targets(configuration: Configuration, wanted: OrganizationGuardrails) -> tu
     return tuple(sorted(ids))
 
 
-def _reached(configuration: Configuration, target: Target) -> bool:
-    """Whether the policies bind an account."""
+def _reached(configuration: Configuration, use: RuleUse, target: Target) -> bool:
+    """Whether a rule binds an account."""
     wanted = configuration.guardrails.organization
     if wanted is None or target == management(configuration):
         return False
-    if wanted.root or not wanted.units:
-        return True
-    return any(within(target.unit, unit) for unit in wanted.units)
+    units = use.units or (() if wanted.root else wanted.units)
+    return not units or any(within(target.unit, unit) for unit in units)
 
 
-def _reaches_people(configuration: Configuration) -> bool:
+def _reaches_people(configuration: Configuration, use: RuleUse) -> bool:
     holds = [d for d in destinations(configuration) if d.standing != "member"]
-    return any(_reached(configuration, target) for d in holds for target in d.targets)
+    return any(_reached(configuration, use, target) for d in holds for target in d.targets)
 
 
 # --- what they say --------------------------------------------------------------------------------------------------
@@ -202,24 +220,54 @@ def organization_policies(
     if wanted is None:
         return ()
     rules = _Rules(configuration, wanted, baselines, stack_sets)
-    prefix, targets = str(configuration.organization.name), _targets(configuration, wanted)
+    prefix = str(configuration.organization.name)
     stack = f"{prefix}-organization-policies"
     made: list[OrganizationPolicy] = []
-    for kind, word, statements, most, size, says in (
-        (SCP, "guardrails", rules.controls(), MOST_SCPS, SCP_SIZE, "What no principal of the accounts does"),
-        (RCP, "perimeter", rules.perimeter(), MOST_RCPS, RCP_SIZE, "Whom the resources of the accounts let in"),
+    for kind, word, most, size, says in (
+        (SCP, "guardrails", MOST_SCPS, SCP_SIZE, "What no principal of the accounts does"),
+        (RCP, "perimeter", MOST_RCPS, RCP_SIZE, "Whom the resources of the accounts let in"),
     ):
-        packed = pack(statements, most, size)
-        if packed is None:
+        attached: Counter[str] = Counter()
+        for uses in _together(wanted):
+            targets = _targets(configuration, wanted, uses[0])
+            binds = tuple(sorted(t.id for t in _members(configuration) if _reached(configuration, uses[0], t)))
+            packed = pack(rules.controls(uses) if kind == SCP else rules.perimeter(uses), most, size)
+            attached.update(dict.fromkeys(targets, most + 1 if packed is None else len(packed)))
+            for i, policy in enumerate(packed or ()):
+                name = "-".join((prefix, word, *([_label(uses[0])] if uses[0].units else []))) + (
+                    f".{i + 1}" if i else ""
+                )
+                id_ = logical_id("OrganizationPolicy", name)
+                made.append(OrganizationPolicy(id_, stack, name, kind, says, policy, targets, binds))
+        if max(attached.values(), default=0) > most:
             message = f"the policies of the organization need more than the {most} of {size:,} characters that a unit "
             message += "has room for"
             hint = "ask for fewer rules, tags, instance types or partners"
             found.append(Diagnostic("too-many-guardrails", message, wanted.span, hint))
-        for i, policy in enumerate(packed or ()):
-            name = f"{prefix}-{word}" if i == 0 else f"{prefix}-{word}.{i + 1}"
-            id_ = logical_id("OrganizationPolicy", name)
-            made.append(OrganizationPolicy(id_, stack, name, kind, says, policy, targets))
     return tuple(sorted(made, key=lambda p: p.name))
+
+
+def _together(wanted: OrganizationGuardrails) -> Iterator[tuple[RuleUse, ...]]:
+    """The rules that are attached to the same: those that go where the rest goes, then those that name units."""
+    grouped: dict[tuple[str, ...], list[RuleUse]] = {}
+    for use in wanted.rules:
+        grouped.setdefault(tuple(sorted(set(use.units))), []).append(use)
+    return (tuple(uses) for _, uses in sorted(grouped.items()))
+
+
+def _label(use: RuleUse) -> str:
+    """What tells the policies of a rule that names units from the others: these units, in a name of AWS's length."""
+    text = "+".join(sorted(set(use.units)))
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 7]}-{logical_id('', text)[-6:]}"
+
+
+_LABEL = 64
+
+
+def above(account: Account, policies: Iterable[OrganizationPolicy]) -> Account:
+    """An account with the policies of the organization that bind it, or one of its targets."""
+    ids = {target.id for target in account.targets}
+    return replace(account, above=tuple(p for p in policies if ids & set(p.binds)))
 
 
 class _Rules:
@@ -236,15 +284,14 @@ class _Rules:
         self.guardrails = configuration.guardrails
         self.accounts = [account for _, baseline in baselines for account in baseline.accounts]
         self.stack_sets = [made.name for made in stack_sets]
-        self.origins = (Origin("guardrails", wanted.span),)
         self.arn = f"arn:{catalog.partition(str(configuration.organization.home_region))}"
         self.iam = f"{self.arn}:iam::*:"
         self.exempt = self._exempt()
         self.but = Condition("ArnNotLike", "aws:PrincipalArn", self.exempt)
 
-    def controls(self) -> list[Statement]:
-        """Of the service control policies, in the order of the rules."""
-        rules = {
+    def controls(self, uses: Sequence[RuleUse]) -> list[Statement]:
+        """Of the service control policies with these rules."""
+        rules: dict[str, Callable[[], Iterator[Statement]]] = {
             "no-root": self._no_root,
             "stay": self._stay,
             "keep-baseline": self._keep_baseline,
@@ -254,10 +301,16 @@ class _Rules:
             "instance-types": self._instance_types,
             "tags": self._tags,
         }
-        made = [s for rule, say in rules.items() if rule in self.wanted.rules for s in say()]
+        saying = [(use, rules[use.name]) for use in uses if use.name in rules]
+        made = [replace(s, origins=self._origin(use)) for use, say in saying for s in say()]
         if any(self.but in s.conditions for s in made):
-            made.append(self._keep_exempt())
-        return [replace(s, origins=self.origins) for s in made]
+            made.append(replace(self._keep_exempt(), origins=self._origin()))
+        return made
+
+    def _origin(self, use: RuleUse | None = None) -> tuple[Origin, ...]:
+        """The line that asks for a statement: that of its rule."""
+        span = use.span if use is not None else None
+        return (Origin("guardrails.organization", span or self.wanted.span),)
 
     # -- who is spared
 
@@ -327,11 +380,21 @@ class _Rules:
         looking = ("cloudformation:Describe*", "cloudformation:Detect*", "cloudformation:Get*", "cloudformation:List*")
         arns = (f"{self.arn}:cloudformation:*:*:stack/{name}/*" for name in stacks)
         yield self._deny("KeepStacks", arns, not_actions=looking)
-        alarm = (f"{self.arn}:events:*:*:rule/break-glass-*", f"{self.arn}:sns:*:*:break-glass-alarm")
+        alarm = tuple(
+            f"{self.arn}:{name}"
+            # The topic, and its subscriptions, whose ARNs begin with it.
+            for name in ("events:*:*:rule/break-glass-*", "sns:*:*:break-glass-alarm", "sns:*:*:break-glass-alarm:*")
+        )
         quiet = ("events:Describe*", "events:List*", "sns:Get*", "sns:List*", "sns:Publish")
         yield self._deny("KeepAlarm", alarm, not_actions=quiet)
         # A key on the bus encrypts its rules: whoever turns it off turns them off.
         yield self._deny("KeepBus", (f"{self.arn}:events:*:*:event-bus/default",), ("events:UpdateEventBus",))
+        hearing = [account for account in self.accounts if account.alarm is not None and account.alarm.bus is not None]
+        if hearing:
+            # These two know no resource, and so no bus: only where the bus stands that hears the other accounts.
+            here = Condition("StringEquals", "aws:PrincipalAccount", tuple(sorted(str(a.id) for a in hearing)))
+            closing = self._deny("KeepBusOpen", actions=("events:PutPermission", "events:RemovePermission"))
+            yield replace(closing, conditions=(self.but, here))
         if any(account.secrets for account in self.accounts):
             secrets = (f"{self.arn}:secretsmanager:*:*:secret:break-glass/*",)
             yield self._deny("KeepSeals", secrets, not_actions=_READ_SECRETS)
@@ -359,9 +422,10 @@ class _Rules:
         managed |= {m for a in self.accounts for r in a.roles for m in r.managed}
         yield from self._spare(fence.tags(self.guardrails, allowing, sorted(managed - {"AdministratorAccess"})))
 
-    def perimeter(self) -> list[Statement]:
+    def perimeter(self, uses: Sequence[RuleUse]) -> list[Statement]:
         """Of the resource control policies: principals and services of the organization and of partners alone."""
-        if "perimeter" not in self.wanted.rules:
+        use = next((use for use in uses if use.name == "perimeter"), None)
+        if use is None:
             return []
         organizations = {str(self.configuration.organization.id)}
         organizations |= {str(p) for p in self.wanted.partners if p.startswith("o-")}
@@ -389,7 +453,7 @@ class _Rules:
             conditions=(*strangers("aws:SourceOrgID", "aws:SourceAccount"), somebody, service),
         )
         made = (outsiders, deputies, *self._tenants())
-        return [replace(s, principals=(EVERYBODY,), origins=self.origins) for s in made]
+        return [replace(s, principals=(EVERYBODY,), origins=self._origin(use)) for s in made]
 
     def _tenants(self) -> Iterator[Statement]:
         """Of an issuer that many customers share, only those customers whom roles of the configuration trust."""

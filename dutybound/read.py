@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -51,6 +52,7 @@ from dutybound.config import (
     Person,
     RawStatement,
     Role,
+    RulePlace,
     SamlProvider,
     StatementGrant,
     Team,
@@ -84,6 +86,7 @@ _MODELS: tuple[tuple[tuple[str, ...], type[Model]], ...] = (
     (("guardrails",), Guardrails),
     (("guardrails", "boundary"), WorkloadBoundary),
     (("guardrails", "organization"), OrganizationGuardrails),
+    (("guardrails", "organization", "rules", "*", "place"), RulePlace),
     (("teams", "*"), Team),
     (("teams", "*", "members", "*"), Member),
     (("roles", "*"), Role),
@@ -238,7 +241,7 @@ def _place(loc: Loc, tree: Fields) -> _Place:
                     continue
                 if isinstance(step, str) and step.removesuffix("_") in value:
                     step = step.removesuffix("_")  # a word that Python keeps for itself
-                elif len(value) == 1 and step in ("name", "parameters"):
+                elif len(value) == 1 and step in ("name", "parameters", "place"):
                     sole = next(iter(value))
                     if step == "name":
                         place.span = getattr(sole, "span", None) or place.span
@@ -331,7 +334,10 @@ def _where(whole: Loc) -> str:
     """A loc as a reader would say it: "team 'x': members"."""
     inside = [s for s in whole[2:] if not (isinstance(s, str) and s.startswith(("trust-", "grant-", "only-")))]
     if len(whole) == 1 or (whole and whole[0] not in _SUBJECTS):
-        return ".".join(str(s) for s in whole if isinstance(s, str)) or "the configuration"
+        # Of a name with a mapping the model's own words are not the user's.
+        ours = (isinstance(before, int) and s in ("name", "place") for before, s in pairwise((None, *whole)))
+        words = [s for s, own in zip(whole, ours, strict=True) if isinstance(s, str) and not own]
+        return ".".join(words) or "the configuration"
     words = [s for s in inside if isinstance(s, str) and s not in ("name", "[key]")]
     return f"{_subject(whole)}{': ' + '.'.join(words) if words else ''}" if len(whole) > 1 else "the configuration"
 

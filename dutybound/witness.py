@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from dutybound import catalog
-from dutybound.arns import Others, Where, forms_of, named, resources
+from dutybound.arns import Others, Where, forms_of, is_beside, named, resources, services_of
 from dutybound.catalog import Action, spoken_of
 from dutybound.classes import Block, Context, Contexts, TooMany, values_inside, variables_in, with_known
 from dutybound.conditions import Keys, Test, Unknown, Values, prepare, substituted
@@ -31,6 +31,8 @@ class Witness:
     outcome: Outcome
     request: Request
     reason: str = ""
+    bounded: bool = False
+    """Whether it is unknown since the search hit a bound, and not by what the policies say."""
 
 
 def witness(
@@ -50,6 +52,9 @@ def witness(
     """
     settled = _Settled(known)
     mine = settled.left(judge.speaking(str(action)))
+    if not resource:
+        services = services_of(action)
+        mine = [s for s in mine if not is_beside(s.statement, services)]
     if not any(s.statement.effect == "Allow" for s in mine) or any(map(settled.rules_out, mine)):
         return None
     spoken = [*mine, *(settled.left(but.speaking(str(action))) if but is not None else ())]
@@ -57,7 +62,7 @@ def witness(
     answers: dict[int, _Answer] = {}
     made: dict[object, list[tuple[str, str]]] = {}
     try:
-        found = settled.contexts(spoken, resource, action) if free else _Found((Context((), 0, 0),), ())
+        found = settled.contexts(spoken, resource, action, but is None) if free else _Found((Context((), 0, 0),), ())
         for context in found.contexts:
             if context.live not in made:
                 keys = {**settled.keys, **dict(context.live)}
@@ -68,11 +73,12 @@ def witness(
             if answer.allowed is not None and not answer.missing:
                 return answer.allowed
     except (TooMany, Unknown) as unknown:
-        return Witness("unknown", Request(where.principal, str(action), resource or "*", asked), str(unknown))
+        asking = Request(where.principal, str(action), resource or "*", asked)
+        return Witness("unknown", asking, str(unknown), isinstance(unknown, TooMany))
     doubt = next((a.doubt for a in answers.values() if a.doubt is not None and not a.missing), None)
     if doubt is None and found.murky:
         reason = f"{found.murky[0]} is compared in several ways at once, and not all of its values were tried"
-        doubt = Witness("unknown", Request(where.principal, str(action), resource or "*", asked), reason)
+        doubt = Witness("unknown", Request(where.principal, str(action), resource or "*", asked), reason, True)
     return doubt
 
 
@@ -145,8 +151,9 @@ class OwnSide:
     """
 
     def __init__(self, policies: Policies) -> None:
-        """Prepare the identity policies, those of groups and the boundary; nothing else of `policies` is looked at."""
-        identity = Judge([*policies.identity, *(p for group in policies.groups for p in group)])
+        """Prepare the identity policies, those of groups, the boundary and the guards; of `policies` no more counts."""
+        held = (*policies.identity, *(p for group in policies.groups for p in group))
+        identity = Judge([*held, *policies.guards])  # guards only deny, and a deny is one wherever it stands
         self.judges = [identity, *([Judge([policies.boundary])] if policies.boundary is not None else [])]
 
     def speaking(self, action: str) -> list[Spoken]:
@@ -164,6 +171,8 @@ class OwnSide:
 
 _ALWAYS = ("aws:principalarn", "aws:resourceaccount")
 """Keys by which the judge itself tells which levels count."""
+_FEW_KEYS = 10
+"""Free keys of which every class is tried, whoever asks."""
 _prepared = lru_cache(maxsize=16384)(prepare)
 
 
@@ -203,14 +212,19 @@ class _Settled:
         except Unknown:
             return None
 
-    def contexts(self, spoken: Sequence[Spoken], resource: str, action: Action) -> _Found:
-        """The contexts that statements tell apart, each with the keys that stand in names of resources."""
+    def contexts(self, spoken: Sequence[Spoken], resource: str, action: Action, alone: bool) -> _Found:
+        """The contexts that statements tell apart, each with the keys that stand in names of resources.
+
+        Of many keys, and where one side is asked `alone`, those that allow the most: a request is the nicer for every
+        key that it does without, but each tag that must be there doubles the contexts.
+        """
         blocks = {_block(s): None for s in spoken if s.statement.conditions}
         mentioned = frozenset[str]().union(*map(_mentioned, blocks))
         kept = {key: () for key in _ALWAYS if key in mentioned - self.names} | self._inside(spoken, resource)
         known = tuple(sorted((k, v) for k, v in self.keys.items() if k in mentioned))
         apart = not resource and len(catalog.action_keys(action).required) > 1
-        return _contexts(tuple(blocks), known, mentioned & self.names, tuple(sorted(kept.items())), apart)
+        best = alone and len(mentioned - self.names) > _FEW_KEYS
+        return _contexts(tuple(blocks), known, mentioned & self.names, tuple(sorted(kept.items())), apart, best)
 
     def _inside(self, spoken: Iterable[Spoken], resource: str) -> dict[str, Values]:
         """Free keys that stand in names of resources, with values by which those meet others."""
@@ -244,9 +258,10 @@ def _contexts(
     absent: frozenset[str],
     kept: tuple[tuple[str, Values], ...],
     apart: bool,
+    best: bool,
 ) -> _Found:
     contexts = Contexts(blocks, dict(known), absent, dict(kept))
-    return _Found(tuple(contexts.all(tags_apart=apart)), tuple(contexts.murky))
+    return _Found(tuple(contexts.all(tags_apart=apart, best=best)), tuple(contexts.murky))
 
 
 # --- resources ------------------------------------------------------------------------------------------------------
@@ -280,7 +295,7 @@ def possible(policies: Policies, known: Known) -> frozenset[Action]:
     A quick way past most of the reference's 22,000 actions: what is not in it is denied whatever the request.
     """
     settled = _Settled(known)
-    own = [*policies.identity, *(p for group in policies.groups for p in group)]
+    own = [*policies.identity, *(p for group in policies.groups for p in group), *policies.guards]
     levels = [own, *([[policies.boundary]] if policies.boundary is not None else [])]
     out: frozenset[Action] | None = None
     for level in levels:

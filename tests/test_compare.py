@@ -189,27 +189,38 @@ def test_baselines(tmp_path: Path) -> None:
     assert {c.session for c in changes if c.name == "grace"} == {"mfa", "no-mfa", "key"}
 
 
-def test_a_tag_that_changed(tmp_path: Path) -> None:
-    """A tag of somebody decides, though no policy changed."""
-    condition = Condition("StringEquals", "aws:PrincipalTag/department", ("shop",))
-    tagged = Statement("T", "Allow", ("sqs:SendMessage",), ("*",), conditions=(condition,))
-    sides = []
-    for tags in ((), (("department", "shop"),)):
-        account = configured(tmp_path).accounts[0]
-        own = next(g for g in account.groups if g.name == "developers").policies[0]
-        account = replace(
-            account,
-            policies=tuple(
-                replace(p, policy=replace(p.policy, statements=(*p.policy.statements, tagged))) if p.name == own else p
-                for p in account.policies
-            ),
-            users=tuple(replace(u, tags=tags) if u.name == "john" else u for u in account.users),
-        )
-        sides.append(replace(configured(tmp_path), accounts=(account,)))
-    changes = compare_baselines(sides[0], sides[1])
+def tagged(tmp_path: Path, value: str, *tags: tuple[str, str]) -> Any:
+    """The baseline in which the developers may send messages if john's tag says so."""
+    condition = Condition("StringEquals", "aws:PrincipalTag/department", (value,))
+    statement = Statement("T", "Allow", ("sqs:SendMessage",), ("*",), conditions=(condition,))
+    baseline = configured(tmp_path)
+    account = baseline.accounts[0]
+    own = next(g for g in account.groups if g.name == "developers").policies[0]
+    policies = tuple(
+        replace(p, policy=replace(p.policy, statements=(*p.policy.statements, statement))) if p.name == own else p
+        for p in account.policies
+    )
+    users = tuple(replace(u, tags=tags) if u.name == "john" else u for u in account.users)
+    return replace(baseline, accounts=(replace(account, policies=policies, users=users),))
+
+
+@pytest.mark.parametrize("value", ["shop", "${aws:PrincipalTag/wanted}"])
+def test_a_tag_that_changed(tmp_path: Path, value: str) -> None:
+    """A tag of somebody decides, though no policy changed; what it is compared with may be another tag."""
+    wanted = ("wanted", "shop")
+    old, new = tagged(tmp_path, value, wanted), tagged(tmp_path, value, wanted, ("department", "shop"))
+    changes = compare_baselines(old, new)
     assert {(c.name, c.session, c.status) for c in changes} == {("john", "mfa", "changed")}
     assert [d.actions for d in changes[0].comparison.gained] == [("sqs:SendMessage",)]
-    assert compare_baselines(sides[1], sides[0])[0].comparison.lost
+    assert compare_baselines(new, old)[0].comparison.lost
+
+
+def test_a_tag_that_changed_and_is_compared_with_what_nobody_knows(tmp_path: Path) -> None:
+    """That is unknown, never no change."""
+    old, new = (tagged(tmp_path, "${aws:SourceVpc}", ("department", name)) for name in ("shop", "data"))
+    changes = compare_baselines(old, new)
+    assert {c.name for c in changes} == {"john"}
+    assert all("aws:PrincipalTag/department changed" in c.comparison.unknown[0].reason for c in changes)
 
 
 def test_trusts(tmp_path: Path) -> None:

@@ -322,3 +322,18 @@ duties:
 """
     (found,) = (d for d in compile_text(text).diagnostics if d.name not in UNSAID)
     assert (found.name, "team 'b'" in found.message) == ("escalation", True)
+
+
+def test_what_the_search_does_not_know_is_no_finding() -> None:
+    """A bound that is hit is said as unknown, and stops nobody; what is certain is found beside it all the same."""
+    clash = {"aws:UserAgent": "${aws:Referer}", "aws:Referer": "${aws:UserAgent}"}
+    murky = {"Action": "iam:CreatePolicyVersion", "Resource": "*", "Condition": {"StringEquals": clash}}
+    certain = {"Action": "iam:PutGroupPolicy", "Resource": "*"}
+    for statements, severity, said in (
+        ([murky], "warning", "team 'web' (maria) can become an administrator is not known: aws:"),
+        ([murky, certain], "error", "team 'web' (maria) can become an administrator: iam:PutGroupPolicy"),
+    ):
+        checked = compile_text(configuration({"statements": statements}))
+        found = [d for d in checked.diagnostics if d.name == "escalation"]
+        assert [d.severity for d in found] == [severity], render_all(checked.diagnostics)
+        assert said in found[0].message

@@ -75,7 +75,7 @@ def test_what_people_read(name: str, golden: Callable[[Path, str], None]) -> Non
     golden(FOLDER / f"{name}.expected.txt", "\n".join(out))
 
 
-@pytest.mark.parametrize("name", ["decisions", "messages"])
+@pytest.mark.parametrize("name", ["decisions", "messages", "organization"])
 def test_lines_fit(name: str) -> None:
     """No line is wider than 100 columns, save for one word that is."""
     for line in (FOLDER / f"{name}.expected.txt").read_text(encoding="utf-8").splitlines():

@@ -539,6 +539,15 @@ waivers:
     assert outcome(policies, "iam:CreateRole", f"{IAM}role/app/api", **BOUND) == "denied"  # no tags
 
 
+def test_many_tags_are_no_way_to_an_administrator() -> None:
+    """Each tag is there or not, and 24 of them are 16 million cases: no reason to find what is not."""
+    tags = ", ".join(f"tag-{i}" for i in range(24))
+    fences = f"guardrails: {{require_tags: [{tags}], boundary: {{path: /app/, services: [ec2]}}}}\n"
+    checked = compile_text(BASE.replace("[manage-servers, view-metrics]", "[create-roles]") + fences)
+    assert [d.message for d in checked.diagnostics if d.name == "escalation"] == []
+    assert checked.value is not None
+
+
 def test_creating_roles_takes_a_boundary() -> None:
     """Without `guardrails.boundary` the duty is refused."""
     checked = compile_text(BASE.replace("view-metrics", "create-roles"))

@@ -128,10 +128,15 @@ def test_a_bound_that_is_hit_is_unknown() -> None:
     """Too many combinations of keys are never taken for none."""
     tags = [(Condition("StringLike", f"aws:PrincipalTag/t{i}", (f"v{i}*",)),) for i in range(15)]
     denies = (Statement("S", "Deny", ("sqs:SendMessage",), ("*",), conditions=tag) for tag in tags)
-    found = witness(side(allow("sqs:SendMessage"), *denies), SEND, {}, WHERE)
+    mine = side(allow("sqs:SendMessage"), *denies)
+    found = witness(mine, SEND, {}, WHERE, but=side())
     assert found is not None
-    assert found.outcome == "unknown"
+    assert (found.outcome, found.bounded) == ("unknown", True)
     assert "cases" in found.reason
+    # What is allowed at all takes no combinations.
+    alone = witness(mine, SEND, {}, WHERE)
+    assert alone is not None
+    assert alone.outcome == "allowed"
 
 
 def test_what_is_possible_holds_whatever_is_found() -> None:
@@ -335,3 +340,20 @@ def test_small_universes(data: st.DataObject, keys: list[str]) -> None:
                 return
     if found is not None:
         event("unknown: " + found.reason.partition(" (")[0][:60])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.lists(st.sampled_from([USER, TAG, KEYS, AGE, FROM]), min_size=2, max_size=3, unique=True))
+def test_what_allows_the_most_is_enough(data: st.DataObject, keys: list[str]) -> None:
+    """For what is allowed at all: without the contexts that another outdoes the answer is the same."""
+    judge = Judge([Policy(tuple(data.draw(st.lists(varied(keys), min_size=1, max_size=4))))])
+    found = []
+    for few in (10, -1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("dutybound.witness._FEW_KEYS", few)
+            found.append(witness(judge, SEND, {}, WHERE))
+    best = found[1]
+    outcomes = [one.outcome if one is not None else "denied" for one in found]
+    assert outcomes[0] == outcomes[1], outcomes
+    if best is not None and best.outcome == "allowed":
+        assert judge.decide(best.request).outcome == "allowed"

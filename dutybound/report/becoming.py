@@ -100,7 +100,7 @@ def _told(at: int, ground: Ground, role: Role, answer: WhoCan, service: str) -> 
     for reach in answer.reaches:
         way = reach.way
         when = conditions(way.statement, ground.partition, but="iam:PassedToService")
-        if way.kind == "boundary" or (way.kind == "role" and way.holder == role.name):
+        if way.kind == "boundary" or way.kind == "organization" or (way.kind == "role" and way.holder == role.name):
             continue
         people = _people(ground, reach) if way.kind == "team" else ()
         span = next((o.asked for o in way.statement.origins if o.asked), way.declared)

@@ -301,6 +301,7 @@ _PARTS = {
     "mfa": "the MFA policy",
     "break_glass": "break-glass",
     "guardrails": "the guardrails",
+    "guardrails.organization": "the organization's policies",
     "trusts": "the role's trust",
     "hub": "the team's role in another account",
     "until": "the end of a membership",

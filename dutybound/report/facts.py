@@ -189,7 +189,7 @@ class Denied:
     are left out: a report is about people who use it.
     """
 
-    kind: Literal["never", "guardrail", "mfa", "end", "deny", "boundary"]
+    kind: Literal["never", "guardrail", "organization", "mfa", "end", "deny", "boundary"]
     what: str
     rule: int
     at: Place = ""

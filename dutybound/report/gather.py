@@ -14,12 +14,13 @@ from dutybound import catalog
 from dutybound.baseline import Baseline
 from dutybound.baseline import Group as GroupOf
 from dutybound.baseline import Role as RoleOf
-from dutybound.callers import is_team
+from dutybound.callers import is_team, name_in_arn
 from dutybound.case import Ground
+from dutybound.conditions import prepare
 from dutybound.config import Configuration, DutyUse, TeamTrust
 from dutybound.diagnostic import Diagnostic, Span, Text
 from dutybound.explain import stop_of
-from dutybound.hub import TEAM_BOUNDARY
+from dutybound.hub import TEAM_BOUNDARY, TEAM_PATH
 from dutybound.lower import PEOPLE_BOUNDARY, account_counts
 from dutybound.managed import managed_policy
 from dutybound.pack import POLICIES_PER_GROUP, POLICY_SIZE
@@ -188,7 +189,7 @@ class _Gathering:
         abouts: dict[tuple[str, str, str], Held] = {}
         denies: list[Denied] = []
         allowed: dict[int, Rule] = {}
-        for merged in self._merged(at, group, bounds):
+        for merged in self._merged(at, group, (*bounds, self._above(at, group))):
             statement = merged.statement
             if statement.effect == "Deny":
                 denies += (d for part in self._parted(at, statement) if (d := self._denied(at, part)) is not None)
@@ -210,6 +211,21 @@ class _Gathering:
             tuple(PolicySize(name, policies[name].policy.size) for name in sorted(policies)),
             tuple(sorted(group.managed)),
         )
+
+    def _above(self, at: int, group: GroupOf | RoleOf) -> Policy:
+        """What policies of the organization deny to a holder, without the conditions on who it is."""
+        ground = self.grounds[at]
+        name = name_in_arn(group) if isinstance(group, RoleOf) else "somebody"
+        kind = "role" if isinstance(group, RoleOf) else "user"
+        path = "/people/" if group.path == TEAM_PATH and kind == "user" else group.path
+        who = {"aws:principalarn": (f"arn:{ground.partition}:iam::{ground.id}:{kind}{path}{name}",)}
+        left: list[Statement] = []
+        for statement in (s for guard in ground.account.guards for s in guard.policy.statements):
+            asking = [c for c in statement.conditions if c.key == "aws:PrincipalArn"]
+            if all(prepare(c, allows=False)(who) for c in asking):
+                others = tuple(c for c in statement.conditions if c not in asking)
+                left.append(replace(statement, conditions=others))
+        return Policy(tuple(left))
 
     def _merged(self, at: int, group: GroupOf | RoleOf, bounds: Iterable[Policy]) -> Iterator[_Merged]:
         """The statements of a holder and the denies of its boundaries; those that were cut by actions are one again."""
@@ -281,6 +297,7 @@ class _Gathering:
         what = {
             "mfa": "devices that the key 'mfa' does not take",
             "guardrail": f"guardrails.{key}",
+            "organization": "guardrails.organization",
             "never": f"never {duty}",
             "end": "after the end",
         }.get(kind, f"denied by {duty or 'a policy of AWS'}")

@@ -963,9 +963,9 @@ function compliance() {
 function meant(question) {
   const wanted = question.toLowerCase();
   const pattern = wanted.includes(":") || wanted === "*" ? wanted : `*:*${wanted}*`;
-  const found = [];
-  ACTIONS.forEach((action, i) => { if (fits(pattern, folded[i])) found.push(i); });
-  return found;
+  const matches = wanted.includes(":") || WILD.test(wanted)
+    ? (name) => fits(pattern, name) : (name) => name.includes(wanted, name.indexOf(":") + 1);
+  return folded.flatMap((name, i) => (matches(name) ? [i] : []));
 }
 
 const folded = ACTIONS.map((action) => action.name.toLowerCase());
@@ -990,6 +990,14 @@ const bits = {
   or: (into, from) => { for (let i = 0; i < into.length; i++) into[i] |= from[i]; },
   less: (into, from) => { for (let i = 0; i < into.length; i++) into[i] &= ~from[i]; },
   any: (one) => { for (let i = 0; i < one.length; i++) if (one[i]) return true; return false; },
+  beyond: (one, others) => {
+    for (let i = 0; i < one.length; i++) {
+      let word = one[i];
+      for (let k = 0; word && k < others.length; k++) word &= ~others[k][i];
+      if (word) return true;
+    }
+    return false;
+  },
   meet: (one, other) => { for (let i = 0; i < one.length; i++) if (one[i] & other[i]) return true; return false; },
   count: (one) => one.reduce((sum, word) => { let n = 0; for (let w = word; w; w &= w - 1) n++; return sum + n; }, 0),
 };
@@ -1019,11 +1027,12 @@ function whoCan(action, resource, account) {
   const onAll = memo((rule) => (many(rule.but).length ? asked !== "" && !rule.but.some((p) => reaches(asked, p)) : many(rule.resources).some((p) => covers(asked, p))));
 
   /**
-   * What one holder of one account is allowed and denied: `allowed` by `hits`, `gone` whatever allows it, and `partial`
-   * denies, which take something away from those rules alone whose every resource is theirs.
+   * What one holder of one account is allowed and denied: `allowed` by `hits`, `gone` whatever allows it, and `denies` of
+   * some resources, which take something away from those rules alone whose every resource is theirs.
    */
   function judged(holder) {
-    const part = { account: holder.account, allowed: empty(), gone: empty(), hits: [], limits: [], partial: [] };
+    const part = { account: holder.account, allowed: empty(), gone: empty(), hits: [], limits: [], denies: null, beside: new Map() };
+    const partial = new Map();
     for (const held of many(holder.duties)) {
       for (const granted of many(held.rules)) {
         const set = RULES[granted.rule].actions;
@@ -1037,64 +1046,98 @@ function whoCan(action, resource, account) {
       if (!speaks[set] || !onSome(denied.rule)) continue;
       if (!denied.unless && onAll(denied.rule)) { bits.or(part.gone, ofSet[set]); continue; }
       part.limits.push({ denied, some: ofSet[set] });
-      if (!denied.unless) part.partial.push({ rule: denied.rule, some: ofSet[set] });
+      if (!denied.unless) partial.set(denied.rule, { rule: denied.rule, some: ofSet[set] });
     }
+    part.denies = deniesOf([...partial.values()]);
     return part;
   }
 
+  /** Denies of some resources, one object for all who have the same: what they leave of a rule is worked out once. */
+  function deniesOf(some) {
+    const sorted = some.sort((a, b) => a.rule - b.rule);
+    const key = sorted.map(({ rule }) => rule).join();
+    if (!alike.has(key)) alike.set(key, { some: sorted, rests: [] });
+    return alike.get(key);
+  }
+
+  const alike = new Map();
+  const question = { empty, deniesOf };
   const found = [];
   const ofTeam = new Map();
   for (const { kind, one, href } of HOLDING) {
     const parts = many(one.holders).filter((holder) => account === null || holder.account === account).map(judged);
     if (kind === "team") ofTeam.set(one.name, parts);
     for (const part of parts) {
-      const { left } = leftOf([part], empty);
+      const left = leftOf([part], question);
       if (bits.any(left)) found.push({ kind, one, href, ...part, left });
     }
   }
-  return { action, resource, places, unnamed, size, found, ...peopleWho(ofTeam, empty) };
+  return { action, resource, places, unnamed, size, found, ...peopleWho(ofTeam, question) };
 }
 
+/** People by the teams that they are in: each set of teams is judged once. */
+const COMPANY = PEOPLE.map((one) => many(one.memberships).map((m) => m.team).join("\n"));
+const CIRCLES = new Map(COMPANY.map((key) => [key, key.split("\n")]));
+
 /** The people of the teams: what all of somebody's teams allow together, less what any of them denies. */
-function peopleWho(ofTeam, empty) {
-  const known = new Map();
+function peopleWho(ofTeam, question) {
+  const answers = new Map();
+  for (const [key, teams_] of CIRCLES) answers.set(key, together(teams_.filter((name) => ofTeam.has(name)), ofTeam, question));
   const people_ = [];
   let stopped = 0;
-  for (const one of PEOPLE) {
-    const mine = many(one.memberships).map((m) => m.team).filter((name) => ofTeam.has(name));
-    const key = mine.join("\n");
-    if (!known.has(key)) known.set(key, together(mine, ofTeam, empty));
-    const answer = known.get(key);
-    if (answer?.left.length) people_.push({ one, ...answer });
+  PEOPLE.forEach((one, i) => {
+    const answer = answers.get(COMPANY[i]);
+    if (answer?.left.length) people_.push({ one, answer });
     else if (answer) stopped += 1;
-  }
+  });
   return { people: people_, stopped };
 }
 
-/** What is left of parts that one caller has in one account: `left` of all, and `of`, what each of them gives of it. */
-function leftOf(parts, empty) {
-  const [left, gone] = [empty(), empty()];
-  for (const part of parts) bits.or(gone, part.gone);
-  const partial = [...new Map(parts.flatMap((part) => part.partial.map((deny) => [deny.rule, deny]))).values()];
-  const of = parts.map((part) => {
-    let rest = part.allowed.slice();
-    // Only denies of some resources have to be held against each rule.
-    if (partial.some((deny) => bits.meet(rest, deny.some))) {
-      rest = empty();
-      for (const hit of part.hits) bits.or(rest, restOf(hit, partial));
-    }
-    bits.less(rest, gone);
-    bits.or(left, rest);
-    return rest;
+/** What each of the parts that one caller has in one account leaves beside the denies of some resources of all. */
+function restsOf(parts, { empty, deniesOf }) {
+  const own = parts[0]?.denies;
+  const denies = parts.every((part) => part.denies === own)
+    ? own : deniesOf([...new Map(parts.flatMap((part) => part.denies.some.map((deny) => [deny.rule, deny]))).values()]);
+  return parts.map((part) => {
+    if (!part.beside.has(denies)) part.beside.set(denies, leftBeside(part, denies, empty));
+    return part.beside.get(denies);
   });
-  return { left, of };
+}
+
+/** What is left of parts that one caller has in one account. */
+function leftOf(parts, question) {
+  const left = question.empty();
+  for (const rest of restsOf(parts, question)) bits.or(left, rest);
+  for (const part of parts) bits.less(left, part.gone);
+  return left;
+}
+
+/** Those of the parts by which something is left: leftOf for whoever needs to know no more. */
+function giving(parts, question) {
+  const gone = [...new Set(parts.map((part) => part.gone))];
+  const rests = restsOf(parts, question);
+  return parts.filter((_, i) => bits.beyond(rests[i], gone));
+}
+
+/** What a part allows beside denies of some resources; only they have to be held against each rule. */
+function leftBeside(part, denies, empty) {
+  if (!denies.some.some((deny) => bits.meet(part.allowed, deny.some))) return part.allowed;
+  const rest = empty();
+  for (const hit of part.hits) bits.or(rest, restOf(hit, denies));
+  return rest;
 }
 
 /** What a rule still allows beside denies of some resources. */
-function restOf({ granted, some }, partial) {
-  const rest = some.slice();
-  for (const deny of partial) if (within(granted.rule, deny.rule)) bits.less(rest, deny.some);
-  return rest;
+function restOf({ granted, some }, { some: denies, rests }) {
+  const known = rests[granted.rule];
+  if (known) return known;
+  let rest = some;
+  for (const deny of denies) {
+    if (!bits.meet(rest, deny.some) || !within(granted.rule, deny.rule)) continue;
+    if (rest === some) rest = some.slice();
+    bits.less(rest, deny.some);
+  }
+  return (rests[granted.rule] = rest);
 }
 
 /** Whether every resource of a rule is one of another's, both read as texts; where it says no, it may still be so. */
@@ -1108,28 +1151,27 @@ function within(rule, wide) {
 }
 within.known = [];
 
-/** What the members of these teams can: { left: what in which account, parts }, or null if nothing is allowed at all. */
-function together(mine, ofTeam, empty) {
+/** What the members of these teams can: { left: by which teams in which account, parts }, or null if nothing is allowed. */
+function together(mine, ofTeam, question) {
   const parts = mine.flatMap((name) => ofTeam.get(name).map((part) => ({ name, part })));
   if (!parts.some(({ part }) => part.hits.length)) return null;
   const left = [];
   for (let account = 0; account < ACCOUNTS.length; account++) {
     const here = parts.filter(({ part }) => part.account === account);
-    const answer = leftOf(here.map(({ part }) => part), empty);
-    if (bits.any(answer.left)) left.push({ account, allowed: answer.left, by: here.filter((_, i) => bits.any(answer.of[i])).map(({ name }) => name) });
+    const give = new Set(giving(here.map(({ part }) => part), question));
+    if (give.size) left.push({ here, by: here.filter(({ part }) => give.has(part)).map(({ name }) => name) });
   }
-  return { left, parts };
+  return { left, question };
 }
 
 /** The teams by which somebody can, and what of it is denied under conditions. */
-function wayOf({ left, parts }) {
+function wayOf({ left, question }) {
   const [through, limits] = [new Set(), new Map()];
-  for (const { account, allowed, by } of left) {
+  for (const { here, by } of left) {
     for (const name of by) through.add(name);
-    for (const { part } of parts) {
-      if (part.account !== account) continue;
-      for (const { denied, some } of part.limits) if (bits.meet(some, allowed)) limits.set(limitKey(denied), denied);
-    }
+    const parts = here.map(({ part }) => part);
+    const allowed = leftOf(parts, question);
+    for (const { denied, some } of parts.flatMap((part) => part.limits)) if (bits.meet(some, allowed)) limits.set(limitKey(denied), denied);
   }
   return { through: [...through], limits };
 }
@@ -1235,9 +1277,13 @@ function shared(rows) {
     if (!found.has(key)) found.set(key, { key, denied, of: new Set() });
     found.get(key).of.add(row);
   }
-  return [...found.values()].map((limit) => ({ ...limit, but: [...new Set(rows.filter((row) => !limit.of.has(row)).map((row) => row.one.name))] }))
+  const most = 3 * ACCOUNTS.length;
+  return [...found.values()].filter(({ of }) => rows.length - of.size <= most).map((limit) => ({ ...limit, but: [...new Set(rows.filter((row) => !limit.of.has(row)).map((row) => row.one.name))] }))
     .filter(({ of, but }) => but.length <= 3 && of.size > but.length);
 }
+
+/** Of what allows it, after which a list goes on when one asks: who asks about everything gets a long list of each. */
+const MOST_LINES = 120;
 
 function holdersShown(rows, size, common) {
   const body = h("tbody");
@@ -1245,7 +1291,7 @@ function holdersShown(rows, size, common) {
   for (const row of rows) byHolder.set(row.href, [...(byHolder.get(row.href) ?? []), row]);
   const draw = (some) => {
     const [{ kind, one, href }] = some;
-    const hits = byAccounts(some.flatMap((row) => row.hits.filter((hit) => bits.meet(restOf(hit, row.partial), row.left)).map((hit) => ({ account: row.account, ...hit }))),
+    const hits = byAccounts(some.flatMap((row) => row.hits.filter((hit) => bits.meet(restOf(hit, row.denies), row.left)).map((hit) => ({ account: row.account, ...hit }))),
       (hit) => JSON.stringify([hit.held.duty, hit.held.at, hit.granted]));
     const limits = new Map(some.flatMap((row) => [...limitsOf(row)]));
     const counts = [...new Set(some.map((row) => bits.count(row.left)))].sort((a, b) => a - b).join(" or ");
@@ -1258,7 +1304,10 @@ function holdersShown(rows, size, common) {
   const frame = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Teams and roles" },
     h("table", null, h("caption", { class: "out" }, "Teams and roles that can"), h("thead", null, h("tr", null, h("th", { scope: "col" }, "Who"), h("th", { scope: "col" }, "Through, on what and when"))), body));
   const wrapper = h("div", null, frame);
-  paged(body, [...byHolder.values()], draw, frame, 50);
+  const all = [...byHolder.values()];
+  let [first, lines] = [0, 0];
+  while (first < Math.min(50, all.length) && lines < MOST_LINES) lines += all[first++].reduce((sum, row) => sum + row.hits.length, 0);
+  paged(body, all, draw, frame, Math.max(5, first));
   return wrapper;
 }
 
@@ -1278,8 +1327,7 @@ function onWhat(rule) {
 }
 
 function peopleShown(people_, common) {
-  return table("People who can", ["Person", "Through", "Denied if"], people_.map((answer) => () => {
-    const { one } = answer;
+  return table("People who can", ["Person", "Through", "Denied if"], people_.map(({ one, answer }) => () => {
     const { through, limits } = wayOf(answer);
     return [[link(hash("person", one.name), said(one.name)), one.full_name ? h("span", { class: "faint" }, " ", said(one.full_name)) : null],
     joined(through.map((name) => [link(hash("team", name), said(name)), untilOf(one, name)])),
