@@ -5,12 +5,13 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import aws_cdk as cdk
 from constructs import Construct
 
+from dutybound import clock
 from dutybound.compiler import compile_deployment
 from dutybound.diagnostic import Diagnostic, render_all
 
@@ -43,11 +44,11 @@ class DutyboundBaseline(Construct):
         """Compile the file or folder `config` and build its stacks under `scope`, an `App` or a `Stage`.
 
         `environment` picks one, as `make synth ENVIRONMENT=...` does. `today` is the day on which what has ended is
-        reported; without it, the clock's in UTC. Warnings become warnings of this construct. Raises
-        InvalidConfiguration, before there is any stack.
+        reported; without it the day of `make synth`: SOURCE_DATE_EPOCH, or else the clock's in UTC. Warnings become
+        warnings of this construct. Raises InvalidConfiguration, before there is any stack.
         """
         super().__init__(scope, id_)
-        checked = compile_deployment(Path(config), environment, today or datetime.now(UTC).date())
+        checked = compile_deployment(Path(config), environment, today or clock.today())
         if checked.failed or checked.value is None:
             raise InvalidConfiguration(checked.diagnostics)
         for found in checked.diagnostics:
