@@ -15,6 +15,7 @@ import pytest
 from benchmarks import __main__ as bench
 from benchmarks import beside, compiling, fuzz, judging, page, process, targets
 from benchmarks.accounts import Rollout, accounts
+from benchmarks.commands import ALONE, CHECK, EXAMPLE
 from benchmarks.mutations import Twister, as_yaml, slots
 from benchmarks.organization import organization, shuffled, write
 from benchmarks.plan import Plan
@@ -130,13 +131,13 @@ def test_costly_work_is_measured_less_often() -> None:
 def test_the_targets_are_read_off_the_figures() -> None:
     """Each as what it is: seconds, memory, or a ratio of the same run."""
     commands = [
-        process.Figure(targets.CHECK, targets.EXAMPLE, 0.2, 40, 3),
-        process.Figure(targets.CHECK, "5,000 people", 2.0, 299.0, 3),
+        process.Figure(CHECK, EXAMPLE, 0.2, 40, 3),
+        process.Figure(CHECK, "5,000 people", 2.0, 299.0, 3),
     ]
     side = [
-        process.Figure(targets.ALONE, targets.EXAMPLE, 1.5, 100, 3),
-        process.Figure(targets.EMPTY, targets.EXAMPLE, 1.0, 100, 3),
-        process.Figure(targets.L2, targets.LARGE, None, missing="why"),
+        process.Figure(ALONE, EXAMPLE, 1.5, 100, 3),
+        process.Figure(beside.EMPTY, EXAMPLE, 1.0, 100, 3),
+        process.Figure(beside.L2, beside.LARGE, None, missing="why"),
     ]
     lines = "\n".join(targets.page(commands, side))
     assert "| synthesis of the example, beside an empty CDK app | 1.3 times | 1.50 times | no |" in lines

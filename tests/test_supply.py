@@ -49,10 +49,10 @@ def test_what_ships_has_a_free_licence() -> None:
     seen = 0
     for name in re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE):
         try:
-            facts = distribution(name).metadata
+            facts = distribution(name).metadata.json
         except PackageNotFoundError:  # pinned for another Python or system
             continue
-        stated = facts.get("License-Expression") or facts.get("License") or ""
+        stated = facts.get("license_expression") or facts.get("license") or ""
         assert (REVIEWED.get(name) or stated) in FREE, (name, stated)
         seen += 1
     assert seen > 15
