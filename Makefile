@@ -71,6 +71,9 @@ licences: ## write docs/licences.md: what others wrote, under which licence, and
 sbom: ## write build/sbom.json: what ships, with hashes, as CycloneDX
 	$(SETUP) dev cdk -- python -m tools.sbom
 
+audit: ## ask PyPI and npm for known weaknesses of the pins (ARGS="--strict" fails where they could not be asked)
+	$(SETUP) node -- python -m tools.audit $(ARGS)
+
 clean: ## remove everything that make made
 	@rm -rf .venv node_modules cdk.out build report *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
