@@ -101,7 +101,8 @@ def _python() -> Answer:
     stamp, key = _PLACE / ".stamp", install.digest(lock, sys.version)
     if not stamp.is_file() or stamp.read_text() != key:
         venv.create(_PLACE, clear=True, with_pip=True)
-        pip = [_PLACE / "bin" / "python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", lock]
+        asked = ["-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", str(lock)]
+        pip = [str(_PLACE / "bin" / "python"), *asked]
         run = subprocess.run(pip, cwd=install.ROOT, capture_output=True, text=True, check=False)
         if run.returncode:
             raise NotChecked(_reason(run.stderr))
@@ -110,10 +111,12 @@ def _python() -> Answer:
     plain = ["--format", "json", "--progress-spinner", "off", "--require-hashes", "--disable-pip"]
     answers = []
     for locks in LOCKS:
-        command = [_PLACE / "bin" / "pip-audit", *plain, *(word for name in locks for word in ("--requirement", name))]
+        named = [word for name in locks for word in ("--requirement", name)]
+        command = [str(_PLACE / "bin" / "pip-audit"), *plain, *named]
         run = subprocess.run(command, cwd=install.ROOT, capture_output=True, text=True, check=False)
         answers.append(of_pip_audit(run.stdout, run.stderr))
-    found, unknown = ({one for answer in answers for one in getattr(answer, name)} for name in ("found", "unknown"))
+    found = {one for answer in answers for one in answer.found}
+    unknown = {one for answer in answers for one in answer.unknown}
     return Answer(tuple(sorted(found)), tuple(sorted(unknown)))
 
 
