@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -199,3 +200,11 @@ def test_a_folder_that_looks_like_a_repository_is_none(tmp_path: Path, monkeypat
     assert _command("report", ".", "--out", tmp_path / "out").exit_code == 0
     assert "bare repository" in _command("diff", "HEAD~1", "--config", ".").output
     assert not (tmp_path / "owned").exists()
+
+
+def test_the_bootstrap_of_the_cdk_makes_no_role() -> None:
+    """Whoever could take the roles of the CDK's own template could do everything in the account."""
+    text = (ROOT / "stacks" / "bootstrap.yaml").read_text(encoding="utf-8")
+    kinds = re.findall(r"^\s+Type: (AWS::\S+)", text, re.MULTILINE)
+    assert "AWS::S3::Bucket" in kinds
+    assert not [kind for kind in kinds if kind.startswith(("AWS::IAM::", "AWS::Lambda::"))]
