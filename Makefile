@@ -10,7 +10,7 @@ CONTEXT = $(if $(CONFIG),-c "config=$$CONFIG") $(if $(CHOSEN),-c "environment=$$
 CHOSEN = $(filter command line,$(origin ENVIRONMENT))
 export CONFIG ENVIRONMENT BASE HEAD OUT
 
-.PHONY: help bootstrap synth test check validate review demo bench fuzz lint format diff deploy pins clean
+.PHONY: help bootstrap synth test check validate review demo bench fuzz lint format diff deploy pins wheel licences sbom audit clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -61,6 +61,18 @@ deploy: ## deploy every stack (needs AWS credentials)
 
 pins: ## resolve the pins anew: requirements*.txt and package-lock.json
 	$(SETUP) node -- python -m tools.pins
+
+wheel: ## build the wheel and the source archive into build/dist, the same bytes for the same commit
+	$(SETUP) -- python -m tools.wheel
+
+licences: ## write docs/licences.md: what others wrote, under which licence, and where it goes
+	$(SETUP) dev cdk -- python -m tools.licences
+
+sbom: ## write build/sbom.json: what ships, with hashes, as CycloneDX
+	$(SETUP) dev cdk -- python -m tools.sbom
+
+audit: ## ask PyPI and npm for known weaknesses of the pins (ARGS="--strict" fails where they could not be asked)
+	$(SETUP) node -- python -m tools.audit $(ARGS)
 
 clean: ## remove everything that make made
 	@rm -rf .venv node_modules cdk.out build report *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

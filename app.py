@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aws_cdk as cdk
 
-from dutybound.cli import today
+from dutybound.clock import today
 from dutybound.compiler import compile_deployment
 from dutybound.diagnostic import render_all
 from stacks import build

@@ -26,7 +26,7 @@ from demo.deployment import cli, deploy
 from demo.server import running
 from demo.trials import Verdict, chosen, judged
 from dutybound.baseline import Account
-from dutybound.cli import today
+from dutybound.clock import today
 from dutybound.compiler import compile_path
 from dutybound.diagnostic import render_all
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import click
 
 from dutybound import __version__
+from dutybound.clock import today
 
 if TYPE_CHECKING:
     from dutybound.baseline import Baseline
@@ -39,13 +40,6 @@ EXAMPLES = ("personal", "small-team", "company", "regulated", "organization", "i
 """Configurations to start from, the first unless the user says otherwise: folders of `examples`."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it."""
-
-
-def today() -> date:
-    """The day on which what has ended is reported, in UTC. SOURCE_DATE_EPOCH, where it is set, stands for the clock."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
-    return moment.date()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

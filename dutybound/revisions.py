@@ -229,7 +229,8 @@ def _git(*words: str, fails: bool = False, asked: bytes | None = None) -> bytes:
     # Terminal prompts and locks are for people at work; texts are read, so they are git's own.
     env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
-        command = ["git", "--literal-pathspecs", *words]
+        # A folder that looks like a bare repository brings settings of its own, and git would follow them.
+        command = ["git", "--literal-pathspecs", "-c", "safe.bareRepository=explicit", *words]
         done = subprocess.run(command, env=env, input=asked, capture_output=True, check=False)
     except FileNotFoundError:
         raise NoRevision("there is no git on this machine", "install git, or compare two folders") from None

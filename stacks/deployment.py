@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 import aws_cdk as cdk
+from constructs import Construct
 
 from dutybound.rollout import Deployment
 
@@ -17,8 +18,11 @@ from .organization import OrganizationPolicies
 from .stack_sets import StackSets
 
 
-def build(app: cdk.App, deployment: Deployment, folder: Path) -> None:
-    """Build everything under `app`; templates that are too large for a stack set are written into `folder`."""
+def build(app: Construct, deployment: Deployment, folder: Path) -> None:
+    """Build everything under `app`, an `App` or a construct in one.
+
+    Templates that are too large for a stack set are written into `folder`.
+    """
     for destination, baseline in deployment.by_stacks():
         for account in baseline.accounts:
             if not destination.targets:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dutybound.clock import today
 from dutybound.compiler import compile_everywhere, compile_text
 from dutybound.diagnostic import render_all
 from dutybound.evaluate import Request, decide, policies_of
@@ -172,3 +173,17 @@ teams:
 """
     users = {u.name: u.tags for u in compiled(config).accounts[0].users}
     assert users["maria"] == (("cost-center", "42"), ("email", "maria@acme.example"))
+
+
+@pytest.mark.parametrize(("epoch", "day"), [("0", date(1970, 1, 1)), ("1941000000", date(2031, 7, 5))])
+def test_source_date_epoch_stands_for_the_clock(monkeypatch: pytest.MonkeyPatch, epoch: str, day: date) -> None:
+    """What is built twice is the same twice."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    assert today() == day
+
+
+@pytest.mark.parametrize("epoch", ["", "soon", "-1", "9" * 30, "9" * 5000])
+def test_what_is_no_moment_leaves_the_clock(monkeypatch: pytest.MonkeyPatch, epoch: str) -> None:
+    """No traceback for what the calendar cannot hold."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    assert today() >= date(2026, 1, 1)

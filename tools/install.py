@@ -34,7 +34,7 @@ OLDEST_NODE = 22
 SECONDS_BETWEEN_SIGNS = 10
 # How pip and npm say that they reached no index. pip keeps the reason to itself when it may not retry; that it knows
 # no version at all of a package that is pinned then says the same.
-_NO_NETWORK = re.compile(
+NO_NETWORK = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Max retries exceeded|Network is unreachable"
     r"|connection broken|ProxyError|ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ENETUNREACH"
     r"|from versions: none"
@@ -87,7 +87,7 @@ def run(what: str, command: Sequence[str | Path]) -> None:
 
 
 def _why(what: str, output: str) -> str:
-    if _NO_NETWORK.search(output):
+    if NO_NETWORK.search(output):
         return (
             f"{what} could not be downloaded: connect this machine to the network, or set pip and npm to an index it"
             " can reach, and run the command again; the details are in build/setup.log."

