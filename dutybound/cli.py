@@ -819,13 +819,17 @@ def _review(
 
 
 def _put(file: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    """Write a file as a whole or not at all; a device or a pipe gets the text as it comes."""
+    from dutybound.disk import beside
+
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(file)
+        if file.exists() and not file.is_file():
+            file.write_text(text, encoding="utf-8")
+            return
+        with beside(file) as draft:
+            (draft / "new").write_text(text, encoding="utf-8")
+            (draft / "new").replace(os.path.realpath(file))
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise click.ClickException(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
