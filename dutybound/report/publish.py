@@ -20,9 +20,10 @@ def publish(folder: Path, files: Mapping[str, str], gone: Iterable[str] = ()) ->
 
     Other files there stay. Raises OSError, and then the folder is as it was.
     """
+    for place in (folder, *folder.absolute().parents):
+        if place.exists() and not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     for name in files:
         if (folder / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folder / name))
