@@ -1,8 +1,8 @@
-"""Runs commands of `dutybound` with a fault at a counted call: `python -m tests.faulty`, a job a line, an answer a line.
+"""Runs commands of `dutybound` with a fault at a counted call; a job a line on stdin, an answer a line on stdout.
 
-Each command runs in a fork of this process, in which everything is imported already, so a run costs a tenth of a second
-instead of one. The calls that count are those that change what is on the disk, as Python's audit events tell of them; the
-fault comes before the call, so two neighbours show the state between them.
+Each command runs in a fork of this process, in which everything is imported already, so that it costs a tenth of a
+second instead of one. The calls that count are those that change what is on the disk, as Python's audit events tell of
+them; the fault comes before the call, so the next count shows what is there after it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
             os.dup2(write, 1)
             os.dup2(write, 2)
             sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(n, "w", closefd=False)) for n in (1, 2))
-            sys.stdin = Path(os.devnull).open(encoding="utf-8")
+            sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
             sys.argv = ["dutybound", *job["command"]]
             install(job["fault"], job["at"])
             try:
