@@ -9,6 +9,7 @@ from pathlib import Path
 
 from demo import DemoError
 from demo.server import ROOT, Emulator, run
+from tools.install import wrong_cli
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,12 @@ class Deployment:
 
 
 def cli() -> Path:
-    """The pinned CDK CLI. Raises DemoError if it is not installed."""
+    """The pinned CDK CLI. Raises DemoError if it is not installed, or if another one is."""
     path = ROOT / "node_modules" / ".bin" / "cdk"
     if not path.exists():
         raise DemoError("the CDK CLI is not installed: run `make demo`")
+    if wrong := wrong_cli():
+        raise DemoError(f"{wrong}: run `make demo`")
     return path
 
 

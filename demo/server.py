@@ -197,7 +197,10 @@ def _jsii_cache() -> Path:
     if chosen:
         return Path(chosen).absolute()
     caches = "Library/Caches/com.amazonaws.jsii" if sys.platform == "darwin" else ".cache/aws/jsii"
-    return Path.home() / caches / "package-cache"
+    try:
+        return Path.home() / caches / "package-cache"
+    except RuntimeError:
+        raise DemoError("this user has no home folder, where the CDK is unpacked: set HOME to a folder") from None
 
 
 def _free_port() -> int:

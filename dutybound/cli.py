@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import json
 import os
 import shlex
@@ -813,13 +814,17 @@ def _review(
 
 
 def _put(file: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    """Write a file as a whole or not at all; a device or a pipe gets the text as it comes."""
+    from dutybound.disk import beside
+
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(file)
+        if file.exists() and not file.is_file():
+            file.write_text(text, encoding="utf-8")
+            return
+        with beside(file) as draft:
+            (draft / "new").write_text(text, encoding="utf-8")
+            (draft / "new").replace(os.path.realpath(file))
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise click.ClickException(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
@@ -894,12 +899,25 @@ def _colour(stream: Any) -> bool:
 def main() -> None:
     """Run the command; a closed pipe and Ctrl-C end it quietly, a full disk with one line."""
     gc.set_threshold(_OBJECTS)
+    _open_streams()
     _guarded(cli)
 
 
 _OBJECTS = 20_000
 """New objects after which Python looks for cycles: next to nothing here is in one, and with its own 700 the search
 takes a tenth of a large compilation or more."""
+
+
+def _open_streams() -> None:
+    """Files and pipes get UTF-8 in every locale; a terminal what it takes. Nobody reads or writes what is closed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:  # else the next file that is opened would take its number, and get what is printed
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, "w" if number else "r", encoding="utf-8", errors="backslashreplace"))
+        elif isinstance(stream, io.TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace" if number else "strict")
 
 
 def _guarded(run: Callable[[], object]) -> None:
@@ -911,5 +929,6 @@ def _guarded(run: Callable[[], object]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             raise SystemExit(141) from None
-        print(f"dutybound: the output cannot be written: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        what = "the output cannot be written" if error.filename is None else f"{error.filename} cannot be used"
+        print(f"dutybound: {what}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         raise SystemExit(FINDINGS) from None

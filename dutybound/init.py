@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shlex
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -27,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from dutybound import catalog, config
 from dutybound.compiler import compile_everywhere
 from dutybound.diagnostic import Diagnostic, Span, Text, in_order, quoted, render_all
+from dutybound.disk import beside, put_folder, undisturbed
 from dutybound.read import library
 from dutybound.source import Fields, Items, files, loads
 
@@ -429,23 +429,17 @@ def put(draft: Mapping[str, str], path: Path, today: date) -> tuple[str, ...]:
     Raises Refused if something is in the way, the draft has errors or warnings, or the disk does not take it.
     """
     clear(path)
-    inside = path.is_dir()
     try:
-        # Where it is going, and so on the same disk; hidden, so that nobody compiles it.
-        beside = Path(tempfile.mkdtemp(prefix=".dutybound-", dir=path if inside else path.absolute().parent))
-        try:
-            folder = beside / "new"
+        with beside(path) as draft_folder:
+            folder = draft_folder / "new"
             folder.mkdir()
             _write(draft, folder)
             found, environments = _compiled(folder, today)
             if found:  # it never stood there: where it would have
                 raise Refused(render_all(found).replace(folder.as_posix(), path.as_posix()))
-            if inside:
-                _move_files(folder, path, tuple(draft))
-            else:
-                folder.rename(path)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            with undisturbed():
+                if not put_folder(folder, path):
+                    _move_files(folder, path, tuple(draft))
     except OSError as error:
         raise Refused(f"{path} cannot be written: {_reason(error)}") from None
     return environments

@@ -52,9 +52,14 @@ def versions(base: str | None, head: str | None, config: Path) -> Iterator[tuple
     """Both sides of a comparison, readable inside of the `with`.
 
     Each is a folder or file with a configuration, or a git revision, in which `config` is the path of one; None is, for
-    the base, where this branch began, and for the head, the working tree. Raises NoRevision.
+    the base, where this branch began, and for the head, the working tree. Raises NoRevision, and OSError if there
+    is no room for them.
     """
-    with TemporaryDirectory(prefix="dutybound-") as folder:
+    try:
+        made = TemporaryDirectory(prefix="dutybound-")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "the temporary folder (TMPDIR)") from None
+    with made as folder:
         yield (
             _version(base, config, Path(folder, "base")) if base is not None else _start(config, Path(folder, "base")),
             _version(head, config, Path(folder, "head"))

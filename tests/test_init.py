@@ -394,6 +394,7 @@ def test_no_place_for_a_folder() -> None:
 def test_whoever_was_faster_keeps_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that appears while it writes is left alone, and what was placed before it goes."""
     Path("config").mkdir()
+    Path("config/notes").touch()
     link = os.link
 
     def slow(source: Path, target: Path) -> None:
@@ -405,7 +406,7 @@ def test_whoever_was_faster_keeps_the_file(monkeypatch: pytest.MonkeyPatch) -> N
     found = run(*GIVEN)
     assert found.exit_code == 1
     assert "config cannot be written: file exists" in found.output
-    assert listing() == {"config", f"config/{init.SCHEMA}"}
+    assert listing() == {"config", "config/notes", f"config/{init.SCHEMA}"}
     assert (Path("config") / init.SCHEMA).read_text(encoding="utf-8") == "theirs"
 
 
@@ -417,6 +418,7 @@ def test_without_hard_links(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "link", none)
     Path("config").mkdir()
+    Path("config/notes").touch()
     assert run(*GIVEN).exit_code == 0
     written()
 

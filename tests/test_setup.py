@@ -233,6 +233,13 @@ def test_a_failed_synthesis_leaves_the_output(output: Path) -> None:
     assert not list((output.parent / "build").iterdir())
 
 
+def cli_of(root: Path, version: str) -> None:
+    """A node_modules with a CDK command line of a version, where 1.0.0 is pinned."""
+    (root / "node_modules" / "aws-cdk").mkdir(parents=True)
+    (root / "node_modules" / "aws-cdk" / "package.json").write_text(json.dumps({"version": version}))
+    (root / "package.json").write_text(json.dumps({"devDependencies": {"aws-cdk": "1.0.0"}}))
+
+
 def test_an_interrupted_synthesis_leaves_the_output(tmp_path: Path) -> None:
     (tmp_path / "tools").mkdir()
     for name in ("__init__.py", "install.py", "cdk.py"):
@@ -241,7 +248,7 @@ def test_an_interrupted_synthesis_leaves_the_output(tmp_path: Path) -> None:
     executable(
         tmp_path / "bin" / "node", 'if [ "$1" = --version ]; then echo v24.0.0; else kill -INT $PPID; sleep 1; fi'
     )
-    (tmp_path / "build").mkdir()
+    cli_of(tmp_path, "1.0.0")
     (tmp_path / "cdk.out").mkdir()
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     # A worker of xdist may ignore the signal, and a child inherits that.

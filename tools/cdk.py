@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.install import BUILD, CLI, ROOT, locked, node, say
+from dutybound.disk import beside, exchange, put_folder, undisturbed
+from tools.install import BUILD, CLI, ROOT, SetupError, locked, node, require_cli, say
 
 OUTPUT = ROOT / "cdk.out"
 _NOISE = re.compile(
@@ -23,16 +22,11 @@ _NOISE = re.compile(
 
 
 def put_in_place(new: Path, old: Path) -> None:
-    """Make `new` the output and keep what was there as `old`, with no chance for Ctrl-C to come between."""
-    stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    with locked():
-        signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-        try:
-            if OUTPUT.exists():
-                OUTPUT.rename(old)
+    """Make `new` the output: in one step, or where that cannot be, with what was there as `old` for a moment."""
+    with locked(), undisturbed():
+        if not put_folder(new, OUTPUT) and not exchange(new, OUTPUT):
+            OUTPUT.rename(old)
             new.rename(OUTPUT)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
 
 
 def run_quietly(command: Sequence[str], environment: dict[str, str]) -> int:
@@ -50,11 +44,12 @@ def synth(cdk: Sequence[str], arguments: Sequence[str]) -> int:
     say("Compiling the configuration and writing cdk.out.")
     # The CDK's own validation costs seconds and finds what does not change with a configuration; `make test` runs it.
     quick = {"CDK_VALIDATION": "false", **os.environ}
-    with tempfile.TemporaryDirectory(prefix="cdk.out.", dir=BUILD) as place:
-        new = Path(place, "new")
+    BUILD.mkdir(exist_ok=True)
+    with beside(BUILD / "cdk.out") as place:
+        new = place / "new"
         code = run_quietly([*cdk, "synth", "--quiet", "--ci=false", "--output", str(new), *arguments], quick)
         if code == 0 and new.is_dir():  # there is none after, say, ARGS=--help
-            put_in_place(new, Path(place, "old"))
+            put_in_place(new, place / "old")
             say(f"Wrote cdk.out: {len(list(OUTPUT.rglob('*.template.json')))} stack templates.")
     return code
 
@@ -76,17 +71,28 @@ def bucket_only(arguments: Sequence[str]) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Run `cdk` with the arguments."""
-    cdk = [str(node()[0]), str(CLI)]
+    try:
+        require_cli()
+        return _run([str(node()[0]), str(CLI)], arguments)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(
+            f"The CDK stopped: {error}; cdk.out is as it was. Correct that and run it again by make.", file=sys.stderr
+        )
+    except KeyboardInterrupt:
+        print("Interrupted; cdk.out is as it was.", file=sys.stderr)
+        return 130
+    return 1
+
+
+def _run(cdk: Sequence[str], arguments: Sequence[str]) -> int:
     if arguments[0] == "bootstrap":
         arguments = [*arguments, *bucket_only(arguments)]
     if arguments[0] != "synth":
         os.chdir(ROOT)
         os.execv(cdk[0], [*cdk, *arguments])
-    try:
-        return synth(cdk, arguments[1:])
-    except KeyboardInterrupt:
-        print("Interrupted; cdk.out is as it was.", file=sys.stderr)
-        return 130
+    return synth(cdk, arguments[1:])
 
 
 if __name__ == "__main__":

@@ -214,11 +214,27 @@ def make_cli() -> None:
     """Install the CDK's command line into node_modules. npm removes the folder, and with it the stamp, first."""
     stamp = ROOT / "node_modules" / ".stamp"
     key = digest(ROOT / "package.json", ROOT / "package-lock.json", ROOT / ".npmrc")
-    if stamp.exists() and stamp.read_text() == key:
+    if stamp.exists() and stamp.read_text() == key and not wrong_cli():
         return
     say("Installing the CDK command line into node_modules.")
     run("The CDK command line", [*node()[1], "ci", "--ignore-scripts"])
     stamp.write_text(key)
+
+
+def wrong_cli() -> str:
+    """What is wrong with the CDK command line in node_modules; empty if it is the pinned one."""
+    pinned = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]["aws-cdk"]
+    try:
+        found = json.loads((CLI.parents[1] / "package.json").read_text(encoding="utf-8"))["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"node_modules holds no CDK command line, but {pinned} is pinned"
+    return "" if found == pinned else f"node_modules holds the CDK command line {found}, but {pinned} is pinned"
+
+
+def require_cli() -> None:
+    """Raises SetupError if node_modules does not hold the pinned CDK command line."""
+    if wrong := wrong_cli():
+        raise SetupError(f"{wrong}: make installs it, as in make synth.")
 
 
 def make_command() -> None:
@@ -246,9 +262,18 @@ def environment() -> dict[str, str]:
         "JSII_NODE": str(node()[0]),
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
         "CDK_DISABLE_CLI_TELEMETRY": "true",
+        **_jsii_cache(),
         # npm's newest is not the version we want, so do not recommend it.
         "CDK_DISABLE_VERSION_CHECK": "1",
     }
+
+
+def _jsii_cache() -> dict[str, str]:
+    """Where the CDK is unpacked if it cannot be the home folder; it would wait for a lock there, for ever."""
+    home = Path(os.environ.get("HOME") or "/nowhere")
+    if "JSII_RUNTIME_PACKAGE_CACHE_ROOT" in os.environ or (home.is_dir() and os.access(home, os.W_OK | os.X_OK)):
+        return {}
+    return {"JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(BUILD / "jsii")}
 
 
 def set_up(needs: Sequence[str]) -> None:
