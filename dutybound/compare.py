@@ -738,14 +738,17 @@ def compare_baselines(old: Baseline, new: Baseline) -> tuple[Change, ...]:
     return tuple(out)
 
 
-def _side_by_side(old: Baseline, new: Baseline) -> tuple[Baseline, Baseline]:
-    """Both sides with one account for each set of targets that the same policies of the organization bind."""
+def _side_by_side(old: Baseline, new: Baseline, most: int | None = None) -> tuple[Baseline, Baseline]:
+    """Both sides as they are in an account that both are for: another account that comes or goes changes nobody here.
+
+    One for each set of targets that the same policies of the organization bind, and `most` of them.
+    """
     one, other = old.accounts[0], new.accounts[0]
     both = [t.id for t in other.targets if t.id in {t.id for t in one.targets}]
-    sets = {tuple(g.policy for a in (one, other) for g in replace(a, id=id_).guards): id_ for id_ in reversed(both)}
-    if len(sets) < 2:
+    if not both:
         return old, new
-    ids = [id_ for id_ in both if id_ in sets.values()]
+    sets = {tuple(g.policy for a in (one, other) for g in replace(a, id=id_).guards): id_ for id_ in reversed(both)}
+    ids = [id_ for id_ in both if id_ in sets.values()][:most]
     left, right = ((*(replace(a, id=id_) for id_ in ids), *side.accounts[1:]) for side, a in ((old, one), (new, other)))
     return replace(old, accounts=left), replace(new, accounts=right)
 
@@ -926,7 +929,7 @@ def compare_trusts(old: Baseline, new: Baseline) -> tuple[TrustChange, ...]:
     Whoever a trust policy names is tried, somebody of each account that it names, and strangers.
     """
     work = _Work()
-    before, after = _trusts(old), _trusts(new)
+    before, after = (_trusts(side) for side in _side_by_side(old, new, 1))
     out: list[TrustChange] = []
     for key in sorted(before.keys() | after.keys()):
         sides = [trusts.get(key) for trusts in (before, after)]

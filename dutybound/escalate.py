@@ -166,8 +166,8 @@ def findings(baseline: Baseline, others: Sequence[Elsewhere] = ()) -> Iterator[D
         doubts = list(dict.fromkeys(step.doubt for step in found.steps if step.doubt))
         if doubts:
             message = f"whether {kind} {quoted(name)}{people} can become an administrator is not known: {doubts[0]}"
-            hint = "name fewer tags, resources and conditions in what it holds, or test it with 'cannot' in 'access'"
-            yield Diagnostic("escalation", message, found.span, hint, (f"asked of {chain}",), severity="warning")
+            hint = "name fewer tags, resources and conditions in what it holds"
+            yield Diagnostic("escalation", message, found.span, hint, (f"asked of {chain}",))
             continue
         notes = [f"{number}. {_told(step)}" for number, step in enumerate(found.steps, start=1)]
         reason = [found.reason] if found.reason else []
@@ -272,7 +272,7 @@ class _Named:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class _Digest:
     """What is asked of a policy again and again, for everybody who has it."""
 
     policy: Policy
@@ -289,20 +289,20 @@ class _Facts:
     """Resources and values of conditions as they are, and the last part of each."""
 
 
-class _FactsOf:
-    """The facts of each policy."""
+class _Digests:
+    """The digest of each policy."""
 
     def __init__(self) -> None:
-        self._known: dict[int, _Facts] = {}
+        self._known: dict[int, _Digest] = {}
 
-    def of(self, policy: Policy) -> _Facts:
+    def of(self, policy: Policy) -> _Digest:
         """Those of one."""
         found = self._known.get(id(policy))
         if found is None:
-            found = self._known[id(policy)] = _facts(policy)
+            found = self._known[id(policy)] = _digest(policy)
         return found
 
-    def all(self, policies: Policies, boundary: bool = True) -> list[_Facts]:
+    def all(self, policies: Policies, boundary: bool = True) -> list[_Digest]:
         """Those of everything that somebody has, with its boundary."""
         own = [*policies.identity, *(p for group in policies.groups for p in group)]
         return [self.of(p) for p in (*own, *filter(None, (policies.boundary if boundary else None,)))]
@@ -317,7 +317,7 @@ class _FactsOf:
         )
 
 
-def _facts(policy: Policy) -> _Facts:
+def _digest(policy: Policy) -> _Digest:
     left = [(s, spoken) for s in policy.statements if (spoken := _allowed(s))]
     allows: dict[str, list[Statement]] = {}
     for statement, spoken in left:
@@ -327,7 +327,7 @@ def _facts(policy: Policy) -> _Facts:
     resources_ = [r for s in policy.statements for r in s.resources]
     texts = {*resources_, *(r for s in policy.statements for r in s.not_resources)}
     texts |= {value for s in policy.statements for c in s.conditions for value in c.values}
-    return _Facts(
+    return _Digest(
         policy,
         replace(policy, statements=tuple(s for s, _ in left)),
         frozenset(allows),
@@ -595,7 +595,7 @@ class _World:
         }
         self.arns_by_policy = {p.name: self._iam(f"policy{p.path}{p.name}") for p in account.policies}
         self.boundaries = {u.name: u.permissions_boundary for u in account.users if u.permissions_boundary}
-        self._facts = _FactsOf()
+        self._digests = _Digests()
         self._allows: dict[_Actor, dict[str, list[Statement]]] = {}
         self._edges: dict[_Actor, tuple[_Edge, ...]] = {}
         self._judges: dict[tuple[str, frozenset[Change], int | None], Judge] = {}
@@ -640,14 +640,14 @@ class _World:
 
     def _minds_no_mfa(self, caller: Caller) -> bool:
         """Whether some statement gives somebody without MFA what it keeps from whoever has it."""
-        return self._trusts_favour_no_mfa or any(facts.favours_no_mfa for facts in self._own(caller))
+        return self._trusts_favour_no_mfa or any(digest.favours_no_mfa for digest in self._own(caller))
 
     @cached_property
     def _trusts_favour_no_mfa(self) -> bool:
         return any(_favours_no_mfa(s) for trust in self.trusts.values() for s in trust.statements)
 
-    def _own(self, caller: Caller) -> list[_Facts]:
-        return self._facts.all(caller.policies, boundary=False)
+    def _own(self, caller: Caller) -> list[_Digest]:
+        return self._digests.all(caller.policies, boundary=False)
 
     def declared(self, caller: Caller) -> bool:
         """Whether a principal is called an administrator: AdministratorAccess, or break-glass."""
@@ -677,11 +677,11 @@ class _World:
         return self.named.of(role) if role else self.named.of_user(caller.groups)
 
     def _asks_for_tags(self, caller: Caller) -> bool:
-        return any(facts.asks_for_tags for facts in self._own(caller))
+        return any(digest.asks_for_tags for digest in self._own(caller))
 
     def _speaks_of(self, caller: Caller) -> bool:
         """Whether a principal's own policies name it, so that it is not like others with the same ones."""
-        return any(caller.name in facts.texts for facts in self._own(caller))
+        return any(caller.name in digest.texts for digest in self._own(caller))
 
     def _users_that_count(self) -> tuple[str, ...]:
         """The users who are worth becoming. Of many, one for each set of teams, and those that a policy names."""
@@ -717,10 +717,10 @@ class _World:
 
     def judge(self, actor: _Actor, resource: Policy | None = None) -> Judge:
         """The judge over an actor's policies, with a trust or resource policy where it is asked to take part."""
-        # A policy by its id, which its facts keep: hashing its text each time would cost more than what is kept.
-        key = (actor.who, actor.changes, None if resource is None else id(self._facts.of(resource).policy))
+        # A policy by its id, which its digest keeps: hashing its text each time would cost more than what is kept.
+        key = (actor.who, actor.changes, None if resource is None else id(self._digests.of(resource).policy))
         if key not in self._judges:
-            self._judges[key] = Judge(replace(self._facts.cut(self._policies(actor)), resource=resource))
+            self._judges[key] = Judge(replace(self._digests.cut(self._policies(actor)), resource=resource))
         return self._judges[key]
 
     def _policies(self, actor: _Actor) -> Policies:
@@ -790,13 +790,13 @@ class _World:
         of_actor = self._allows.setdefault(actor, {})
         found = of_actor.get(action)
         if found is None:
-            every = self._facts.all(self._policies(actor))
-            found = of_actor[action] = [s for facts in every for s in facts.allows.get(action, ())]
-        return found if resource is None else [*found, *self._facts.of(resource).allows.get(action, ())]
+            every = self._digests.all(self._policies(actor))
+            found = of_actor[action] = [s for digest in every for s in digest.allows.get(action, ())]
+        return found if resource is None else [*found, *self._digests.of(resource).allows.get(action, ())]
 
     def _patterns_of(self, actor: _Actor, action: str, resource: Policy | None) -> _Patterns:
         """What an actor's Allows of an action can speak of."""
-        key = (actor, action, None if resource is None else id(self._facts.of(resource).policy))
+        key = (actor, action, None if resource is None else id(self._digests.of(resource).policy))
         if key not in self._patterns:
             allows = self._allowing(actor, action, resource)
             texts = sorted({text for s in allows for text in s.resources or ("*",)})
@@ -843,7 +843,7 @@ class _World:
     def edges(self, actor: _Actor) -> tuple[_Edge, ...]:
         """Everything that an actor can bring about in one go."""
         if actor not in self._edges:
-            named = frozenset[str]().union(*(facts.named for facts in self._facts.all(self._policies(actor))))
+            named = frozenset[str]().union(*(digest.named for digest in self._digests.all(self._policies(actor))))
             self._edges[actor] = tuple(edge for path in _open(named) for edge in self._by(path, actor))
         return self._edges[actor]
 

@@ -387,8 +387,7 @@ def _permission_sets(was: Baseline, now: Baseline) -> Iterator[Remark]:
             what = "assignments" if len(both) > 1 else "the assignment"
             words = (f"{what} of ", *listed(both), f" {verb if len(both) > 1 else _ONE[verb]} ")
             yield Remark("Identity Center", (*words, *_accounts({i: where[i] for i in ids})))
-    topic_of: Topic = "Teams"
-    yield from _duties_changed(topic_of, "team", before, after, old, new)
+    yield from _duties_changed("Teams", "team", before, after, old, new)
 
 
 _ONE = {"come to": "comes to", "go from": "goes from"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from dutybound.cli import cli
 from dutybound.compare import ANYWHERE, Comparison, compare, compare_baselines, compare_trusts
-from dutybound.compiler import compile_path, compile_text
+from dutybound.compiler import compile_everywhere, compile_path, compile_text
 from dutybound.evaluate import Judge, Policies, Request
 from dutybound.managed import managed_policy
 from dutybound.policy import Condition, Policy, Statement, parse
@@ -418,3 +419,25 @@ def test_too_much_work_is_unknown_and_never_no_change(monkeypatch: pytest.Monkey
     doubts = [d.reason for c in cut for d in c.comparison.unknown]
     assert doubts
     assert all(reason.startswith("not compared") for reason in doubts)
+
+
+def test_an_account_more_changes_nobody_in_the_others(tmp_path: Path) -> None:
+    """Accounts of one environment hold the same, and the new one, first by its id, does not stand for all of them."""
+    example = ROOT / "examples" / "organization"
+    line = '  before: {id: "100033334444", environment: development, unit: Workloads/Development}\n'
+    sides = []
+    for name, more in (("old", ""), ("new", line)):
+        shutil.copytree(example, tmp_path / name)
+        accounts = tmp_path / name / "accounts.yaml"
+        accounts.write_text(accounts.read_text(encoding="utf-8") + more, encoding="utf-8")
+        sides.append(compile_everywhere(tmp_path / name))
+    old, new = ({name: one.value for name, one in side.items()} for side in sides)
+    changed = {}
+    for name in old:
+        before, after = old[name], new[name]
+        assert before is not None
+        assert after is not None
+        assert compare_trusts(before, after) == ()
+        changed[name] = {(c.kind, c.name, c.status) for c in compare_baselines(before, after)}
+    assert {name for name, found in changed.items() if found} == {"identity"}
+    assert {status for *_, status in changed["identity"]} == {"changed"}

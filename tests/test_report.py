@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from dutybound.case import Question
@@ -28,7 +30,7 @@ from dutybound.report.controls import controls
 from dutybound.report.facts import LEVELS, Becoming, Facts, Granted, Holder, Rule, from_json, to_json
 from dutybound.report.formats import written
 from dutybound.report.gather import facts
-from dutybound.report.history import History, NoHistory, commit_of
+from dutybound.report.history import History, NoHistory, commit_of, origins
 from dutybound.report.levels import newest
 from dutybound.report.review import COLUMNS, access_csv
 from dutybound.report.text import code, defused, escaped
@@ -575,3 +577,20 @@ def test_the_folder_of_reports_is_not_that_of_the_code() -> None:
         check=False,
     )
     assert ignored.stdout.split() == ["report/access.md"]
+
+
+LINES = st.lists(st.sampled_from(["a:", "  b: 1", "  b: 2", ""]), max_size=8)
+
+
+@given(LINES, LINES, LINES, LINES)
+def test_lines_are_those_that_were_committed(head: list[str], was: list[str], now: list[str], tail: list[str]) -> None:
+    """Each line is a committed one that says the same, in order; what stands around an edit is found whole."""
+    old, new = head + was + tail, head + now + tail
+    found = list(origins(old, new))
+    known = [at for at in found if at is not None]
+    assert len(found) == len(new)
+    assert known == sorted(set(known))
+    assert all(old[at] == line for at, line in zip(found, new, strict=True) if at is not None)
+    assert len(known) >= len(head) + len(tail)
+    if old == new:
+        assert found == list(range(len(new)))

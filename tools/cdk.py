@@ -26,7 +26,11 @@ def put_in_place(new: Path, old: Path) -> None:
     with locked(), undisturbed():
         if not put_folder(new, OUTPUT) and not exchange(new, OUTPUT):
             OUTPUT.rename(old)
-            new.rename(OUTPUT)
+            try:
+                new.rename(OUTPUT)
+            except OSError:
+                old.rename(OUTPUT)
+                raise
 
 
 def run_quietly(command: Sequence[str], environment: dict[str, str]) -> int:

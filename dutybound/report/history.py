@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import SequenceMatcher
+from operator import eq
 from pathlib import Path
 
 from dutybound.diagnostic import Span
@@ -92,8 +93,7 @@ class History:
         except OSError:
             return ()
         return tuple(
-            self._change(_NOT_YET, {}, False) if at is None else changes[commits[at]]
-            for at in _origins(committed, here)
+            self._change(_NOT_YET, {}, False) if at is None else changes[commits[at]] for at in origins(committed, here)
         )
 
     def _change(self, commit: str, told: dict[str, str], shallow: bool) -> Change | None:
@@ -149,12 +149,21 @@ def _id(path: Path, like: str) -> str:
     return made.hexdigest()
 
 
-def _origins(committed: Sequence[str], here: Sequence[str]) -> Iterator[int | None]:
+def origins(committed: Sequence[str], here: Sequence[str]) -> Iterator[int | None]:
     """For each line of a file the number of the committed line that it is, None for one that is not committed yet."""
     old, new = ([line.rstrip("\r") for line in lines] for lines in (committed, here))
     found: list[int | None] = [None] * len(new)
-    for block in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks():
-        found[block.b : block.b + block.size] = range(block.a, block.a + block.size)
+    # Before the search, whose cost is the product of both, what is the same at both ends: mostly nearly all of it.
+    same = list(map(eq, old, new))
+    first = same.index(False) if False in same else len(same)
+    ends = list(map(eq, reversed(old[first:]), reversed(new[first:])))
+    last = ends.index(False) if False in ends else len(ends)
+    found[:first] = range(first)
+    found[len(new) - last :] = range(len(old) - last, len(old))
+    middle = SequenceMatcher(None, old[first : len(old) - last], new[first : len(new) - last], autojunk=False)
+    for block in middle.get_matching_blocks():
+        start = first + block.b
+        found[start : start + block.size] = range(first + block.a, first + block.a + block.size)
     yield from found
 
 
