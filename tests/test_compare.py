@@ -433,11 +433,11 @@ def test_an_account_more_changes_nobody_in_the_others(tmp_path: Path) -> None:
         sides.append(compile_everywhere(tmp_path / name))
     old, new = ({name: one.value for name, one in side.items()} for side in sides)
     changed = {}
-    for name in old:
-        before, after = old[name], new[name]
+    for account in old:
+        before, after = old[account], new[account]
         assert before is not None
         assert after is not None
         assert compare_trusts(before, after) == ()
-        changed[name] = {(c.kind, c.name, c.status) for c in compare_baselines(before, after)}
-    assert {name for name, found in changed.items() if found} == {"identity"}
+        changed[account] = {(c.kind, c.name, c.status) for c in compare_baselines(before, after)}
+    assert {account for account, found in changed.items() if found} == {"identity"}
     assert {status for *_, status in changed["identity"]} == {"changed"}
