@@ -605,3 +605,23 @@ def test_reports_know_the_teams() -> None:
     assert [len(team.holders) for team in made.teams] == [4, 1, 3, 1]
     assert [person.name for person in made.people] == ["anna", "dana", "john", "maria", "olga"]
     assert "developers" not in {role.name for role in made.roles}
+
+
+def test_policies_of_the_organization_stand_over_permission_sets(tmp_path: Path) -> None:
+    """They take away from the roles of Identity Center alone what they name, and nobody gains."""
+    units = {"dev": "Workloads/Development", "test": "Workloads/Development", "shop": "Workloads/Production"}
+    placed = configuration()
+    for name, unit in units.items():
+        placed = re.sub(rf"(  {name}: {{id: \"\d+\", environment: \w+)}}", rf"\1, unit: {unit}}}", placed)
+    given = "  units: {Workloads/Development: ou-ab12-22222222, Workloads/Production: ou-ab12-33333333}\n"
+    placed = placed.replace("  home_region: us-east-1\n", f"  home_region: us-east-1\n{given}")
+    rules = "organization: {rules: [stay, no-users, perimeter]}, regions: [us-east-1]"
+    bound = placed.replace("guardrails: {regions: [us-east-1]", f"guardrails: {{{rules}")
+    found_ = told(tmp_path, placed, bound)
+    assert not found_.unknown
+    assert not found_.gains
+    lost = {(name, a.because[0].duty) for a in found_.access for name in a.names if "iam:CreateUser" in a.actions}
+    assert lost == {("administrators", "administer")}
+    production = compiled(tmp_path / "bound", bound)["production"]
+    answer = explain(production, Question("administrators", "iam:CreateUser"))
+    assert (answer.outcome, [o.kind for o in answer.obstacles]) == ("denied", ["organization"])
