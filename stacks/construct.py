@@ -29,7 +29,8 @@ class InvalidConfiguration(ValueError):
 class DutyboundBaseline(Construct):
     """Every stack of a configuration, compiled while the app is built.
 
-    `stacks` holds them by their names in CloudFormation, those of accounts' stages too, as `STAGE/NAME`.
+    `stacks` holds them by their names in CloudFormation; where an environment has several accounts, as
+    `ENVIRONMENT/ACCOUNT/NAME`.
     """
 
     def __init__(
@@ -55,11 +56,4 @@ class DutyboundBaseline(Construct):
             cdk.Annotations.of(self).add_warning_v2(f"dutybound:{found.name}", render_all([found]))
         folder = Path(tempfile.mkdtemp(prefix="dutybound-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)  # the CDK reads it until the app is synthesized
-        build(self, checked.value, folder)
-        self.stacks = {_name(self, one): one for one in self.node.find_all() if isinstance(one, cdk.Stack)}
-
-
-def _name(here: Construct, stack: cdk.Stack) -> str:
-    stage = cdk.Stage.of(stack)
-    inner = stage is not None and stage is not cdk.Stage.of(here)
-    return f"{stage.node.id}/{stack.stack_name}" if stage is not None and inner else stack.stack_name
+        self.stacks = build(self, checked.value, folder)

@@ -18,26 +18,30 @@ from .organization import OrganizationPolicies
 from .stack_sets import StackSets
 
 
-def build(app: Construct, deployment: Deployment, folder: Path) -> None:
-    """Build everything under `app`, an `App` or a construct in one.
+def build(app: Construct, deployment: Deployment, folder: Path) -> dict[str, cdk.Stack]:
+    """Build everything under `app`, an `App` or a construct in one. The stacks, by their names in CloudFormation.
 
-    Templates that are too large for a stack set are written into `folder`.
+    Where an environment has several accounts, ENVIRONMENT/ACCOUNT/ stands before the name. Templates are written into
+    `folder`; those that are too large for a stack set have to stay until the app is synthesized.
     """
+    made: dict[str, cdk.Stack] = {}
     for destination, baseline in deployment.by_stacks():
         for account in baseline.accounts:
             if not destination.targets:
-                BaselineStacks(app, baseline, account)
+                made |= BaselineStacks(app, baseline, account, folder).stacks
                 continue
             stage = cdk.Stage(app, str(destination.name))
             for target in destination.targets:
-                BaselineStacks(stage, baseline, account, target)
+                stacks = BaselineStacks(stage, baseline, account, folder, target).stacks
+                made |= {f"{destination.name}/{target.name}/{name}": stack for name, stack in stacks.items()}
     baselines = {destination.name: baseline for destination, baseline in deployment.baselines}
-    carriers = []
-    for name, sets in groupby(deployment.stack_sets, key=lambda s: s.destination):
-        if deployment.management is not None:
+    carriers: list[cdk.Stack] = []
+    if deployment.management is not None:
+        for name, sets in groupby(deployment.stack_sets, key=lambda s: s.destination):
             carriers.append(StackSets(app, baselines[name], list(sets), deployment.management, folder))
     if deployment.identity_center is not None:
-        IdentityCenterStacks(app, deployment.identity_center, carriers)
+        made |= IdentityCenterStacks(app, deployment.identity_center, carriers).stacks
     if deployment.policies and deployment.management is not None:
         _, first = deployment.baselines[0]
-        OrganizationPolicies(app, first, deployment.policies, deployment.management)
+        carriers.append(OrganizationPolicies(app, first, deployment.policies, deployment.management))
+    return made | {stack.stack_name: stack for stack in carriers}

@@ -18,10 +18,11 @@ from dutybound.baseline import (
     PermissionSet,
     Stack,
 )
+from dutybound.cloudformation import filled_in
 from dutybound.managed import arn
 from dutybound.policy import PARTITION
 
-from .baseline import filled_in, meant_to_be_empty, text
+from .baseline import meant_to_be_empty
 
 
 class IdentityCenterStacks(Construct):
@@ -113,7 +114,7 @@ class IdentityCenterStacks(Construct):
             session_duration=wanted.session,
             inline_policy=filled_in(wanted.inline.document()) if wanted.inline is not None else None,
             customer_managed_policy_references=[reference(name=n, path=p) for n, p in wanted.policies] or None,
-            managed_policies=[text(arn(id_, PARTITION)) for id_ in wanted.managed] or None,
+            managed_policies=[cdk.Fn.sub(arn(id_, PARTITION)) for id_ in wanted.managed] or None,
             permissions_boundary=sso.CfnPermissionSet.PermissionsBoundaryProperty(
                 customer_managed_policy_reference=reference(name=name, path=path)
             ),

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
-from dutybound.baseline import Baseline, StackName, StackSet, Target
-
-from .baseline import BaselineStacks
+from dutybound.baseline import Baseline, StackSet, Target
+from dutybound.cloudformation import Template, templates
 
 MOST_IN_PLACE = 51_200
 """Bytes of a template that a stack set holds itself (CloudFormation User Guide, "Quotas"); more goes by way of S3."""
@@ -37,12 +35,13 @@ class StackSets(cdk.Stack):
             synthesizer=cdk.LegacyStackSynthesizer(),
         )
         self.folder, self.baseline = folder, baseline
-        found = templates(baseline)
         # A template without resources is none; without its stack set, CloudFormation removes what was there.
-        made = {s.template: self._stack_set(s, found.texts[s.template]) for s in sets if s.template in found.texts}
-        for template, needed in found.after:
-            if template in made and needed in made:
-                made[template].add_resource_dependency(made[needed])
+        found = {t.stack.name: t for a in baseline.accounts for t in templates(baseline, a) if t.resources}
+        made = {s.template: self._stack_set(s, _text(found[s.template])) for s in sets if s.template in found}
+        for name in sorted(made):
+            for needed in found[name].after:
+                if needed in made:
+                    made[name].add_resource_dependency(made[needed])
 
     def _stack_set(self, wanted: StackSet, template: str) -> cdk.CfnStackSet:
         body: str | None = template
@@ -85,22 +84,5 @@ class StackSets(cdk.Stack):
         )
 
 
-class Templates:
-    """The finished templates of a baseline, and which stack has to stand before which."""
-
-    def __init__(self, texts: Mapping[StackName, str], after: Sequence[tuple[StackName, StackName]]) -> None:
-        """The minified template of each stack with resources; pairs of a stack with one that comes before it."""
-        self.texts, self.after = texts, after
-
-
-def templates(baseline: Baseline) -> Templates:
-    """Synthesize a baseline in an app of its own. It is for whatever account it is deployed to."""
-    with tempfile.TemporaryDirectory() as out:
-        app = cdk.App(outdir=out, analytics_reporting=False)
-        built = [BaselineStacks(app, baseline, account) for account in baseline.accounts]
-        assembly = app.synth()
-        full = [stack for stack in assembly.stacks if stack.template.get("Resources")]
-        texts = {s.stack_name: json.dumps(s.template, separators=(",", ":"), sort_keys=True) for s in full}
-    stacks = [stack for one in built for stack in one.stacks.values()]
-    after = [(s.stack_name, d.stack_name) for s in stacks for d in s.dependencies]
-    return Templates(texts, sorted(after))
+def _text(template: Template) -> str:
+    return json.dumps(template.document(), separators=(",", ":"), sort_keys=True)

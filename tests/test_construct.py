@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+import jsii
 import pytest
+from aws_cdk import aws_iam as iam
+from constructs import IConstruct
 
 from dutybound.compiler import compile_deployment
 from stacks import DutyboundBaseline, InvalidConfiguration, construct
@@ -68,6 +72,42 @@ def test_an_app_and_a_stage_get_the_templates_and_the_warnings_of_app_py(
         assert all(template in own for template in plain)
         assert len(own) == len(plain) + 1
         assert any("warning[ended]" in str(entry.data) for entry in made.node.metadata)
+
+
+@jsii.implements(cdk.IAspect)
+class _Seen:
+    """Notes what an Aspect visits, and changes every role."""
+
+    def __init__(self) -> None:
+        self.roles: list[str] = []
+        self.paths: list[str] = []
+
+    def visit(self, node: IConstruct) -> None:
+        """Note its path; a role stays for two hours."""
+        self.paths.append(node.node.path)
+        if isinstance(node, iam.CfnRole):
+            self.roles.append(str(node.role_name))
+            node.max_session_duration = 7200
+
+
+def test_tags_and_aspects_reach_every_resource(tmp_path: Path, config: Path) -> None:
+    """Each is a typed construct of the CDK, so that what it does to an app it does to the baseline."""
+    app = cdk.App(outdir=str(tmp_path / "out"), analytics_reporting=False)
+    made = DutyboundBaseline(app, "Access", config=config)
+    seen = _Seen()
+    cdk.Aspects.of(app).add(seen)
+    cdk.Tags.of(app).add("cost-center", "42")
+    app.synth()
+    resources = {n: body for t in _templates(tmp_path / "out") for n, body in t.get("Resources", {}).items()}
+    roles = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::IAM::Role"]
+    assert {role["RoleName"] for role in roles} == set(seen.roles) != set()
+    assert {role["MaxSessionDuration"] for role in roles} == {7200}
+    tagged = [r["Properties"]["Tags"] for r in resources.values() if "Tags" in r["Properties"]]
+    assert len(tagged) > len(roles)
+    assert all({"Key": "cost-center", "Value": "42"} in tags for tags in tagged)
+    paths = {path.rpartition("/")[2]: path for path in seen.paths}
+    stacks = {re.fullmatch(rf"Access/([\w-]+)/Template/{name}", paths[name])[1] for name in resources}  # type: ignore[index]
+    assert stacks <= set(made.stacks)
 
 
 def test_a_broken_configuration_is_an_error_with_its_place(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Account, dict[str, 
     baseline = lowered(600, tmp_path_factory.mktemp("large"))
     (account,) = baseline.accounts
     app = cdk.App(outdir=str(tmp_path_factory.mktemp("out")), analytics_reporting=False)
-    BaselineStacks(app, baseline, account)
+    BaselineStacks(app, baseline, account, tmp_path_factory.mktemp("templates"))
     stacks = app.synth().stacks
     templates = {stack.stack_name: Path(stack.template_full_path).read_bytes() for stack in stacks}
     return account, templates, {s.stack_name: [str(d.id) for d in s.dependencies] for s in stacks}
