@@ -8,7 +8,7 @@ except ModuleNotFoundError as error:
     message = "the stacks need the AWS CDK: pip install 'dutybound[cdk]'"
     raise ModuleNotFoundError(message, name="aws_cdk") from None
 
-from .baseline import BaselineStacks
+from .baseline import BaselineStacks, written
 from .construct import DutyboundBaseline, InvalidConfiguration
 from .deployment import build
 from .organization import OrganizationPolicies
@@ -21,4 +21,5 @@ __all__ = [
     "OrganizationPolicies",
     "StackSets",
     "build",
+    "written",
 ]

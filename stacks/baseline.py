@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk.cloudformation_include import CfnInclude
 from constructs import Construct
 
-from dutybound.baseline import Account, Baseline, Target
+from dutybound.baseline import Account, Baseline
 from dutybound.cloudformation import Template, templates
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A template in a file; without resources in none."""
+
+    template: Template
+    file: Path | None
+
+
+def written(baseline: Baseline, account: Account, folder: Path) -> tuple[Written, ...]:
+    """Put the templates of an account into `folder`, by the names of their stacks."""
+    return tuple(_put(template, folder) for template in templates(baseline, account))
+
+
+def _put(template: Template, folder: Path) -> Written:
+    if not template.resources:
+        return Written(template, None)
+    file = folder / f"{template.stack.name}.template.json"
+    # The CDK reads it as YAML: with line breaks several times as fast, and JSON only without what YAML counts as one.
+    file.write_text(json.dumps({"Resources": template.bodies()}, indent=1), encoding="ascii")
+    return Written(template, file)
 
 
 class BaselineStacks(Construct):
@@ -19,25 +43,21 @@ class BaselineStacks(Construct):
     They use no role of `cdk bootstrap`: whoever deploys does so with the rights of their own credentials.
     """
 
-    def __init__(
-        self, scope: Construct, baseline: Baseline, account: Account, folder: Path, target: Target | None = None
-    ) -> None:
-        """Build every stack of `account` under `scope`, an `App` or a `Stage`; for `target`, where it has several.
+    def __init__(self, scope: Construct, files: Sequence[Written], account: str | None, name: str = "") -> None:
+        """Build every stack under `scope`, an `App` or a `Stage`, for the account with this id.
 
-        The templates go to the CDK by way of files in `folder`, which it has read when this returns: one call a stack,
-        where a call for each resource costs more than all else.
+        Where accounts have the same stacks, `name` is the account's. The files have been read when
+        this returns: one call a stack, where a call for each resource costs more than all else.
         """
-        super().__init__(scope, target.name if target else "Baseline")
-        scope, id_ = (self, target.id) if target else (scope, account.id)
-        found = templates(baseline, account)
-        self.stacks = {one.stack.name: _stack(scope, one, id_, folder) for one in found}
-        for one in found:
-            for first in one.after:
-                self.stacks[one.stack.name].add_stack_dependency(self.stacks[first])
+        super().__init__(scope, name or "Baseline")
+        self.stacks = {one.template.stack.name: _stack(self if name else scope, one, account) for one in files}
+        for one in files:
+            for first in one.template.after:
+                self.stacks[one.template.stack.name].add_stack_dependency(self.stacks[first])
 
 
-def _stack(scope: Construct, template: Template, account: str | None, folder: Path) -> cdk.Stack:
-    wanted = template.stack
+def _stack(scope: Construct, written: Written, account: str | None) -> cdk.Stack:
+    wanted = written.template.stack
     stack = cdk.Stack(
         scope,
         wanted.name,
@@ -47,12 +67,8 @@ def _stack(scope: Construct, template: Template, account: str | None, folder: Pa
         termination_protection=wanted.protected,
         synthesizer=cdk.LegacyStackSynthesizer(),  # the only one that names no role of `cdk bootstrap`
     )
-    if template.resources:
-        file = folder / f"{wanted.name}.template.json"
-        # The CDK reads it as YAML, which with line breaks is several times as fast, and is JSON only without what YAML
-        # calls a line break within a text.
-        file.write_text(json.dumps({"Resources": template.bodies()}, indent=1), encoding="ascii")
-        CfnInclude(stack, "Template", template_file=str(file))
+    if written.file is not None:
+        CfnInclude(stack, "Template", template_file=str(written.file))
     else:
         meant_to_be_empty(stack)
     return stack

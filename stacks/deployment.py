@@ -12,7 +12,7 @@ from constructs import Construct
 
 from dutybound.rollout import Deployment
 
-from .baseline import BaselineStacks
+from .baseline import BaselineStacks, written
 from .identity_center import IdentityCenterStacks
 from .organization import OrganizationPolicies
 from .stack_sets import StackSets
@@ -27,12 +27,13 @@ def build(app: Construct, deployment: Deployment, folder: Path) -> dict[str, cdk
     made: dict[str, cdk.Stack] = {}
     for destination, baseline in deployment.by_stacks():
         for account in baseline.accounts:
+            files = written(baseline, account, folder)
             if not destination.targets:
-                made |= BaselineStacks(app, baseline, account, folder).stacks
+                made |= BaselineStacks(app, files, account.id).stacks
                 continue
             stage = cdk.Stage(app, str(destination.name))
             for target in destination.targets:
-                stacks = BaselineStacks(stage, baseline, account, folder, target).stacks
+                stacks = BaselineStacks(stage, files, target.id, target.name).stacks
                 made |= {f"{destination.name}/{target.name}/{name}": stack for name, stack in stacks.items()}
     baselines = {destination.name: baseline for destination, baseline in deployment.baselines}
     carriers: list[cdk.Stack] = []

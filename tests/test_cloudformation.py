@@ -17,7 +17,7 @@ from dutybound.baseline import Account, Baseline
 from dutybound.cloudformation import filled_in, templates, text
 from dutybound.compiler import compile_deployment, compile_path
 from dutybound.policy import Condition
-from stacks import BaselineStacks
+from stacks.baseline import BaselineStacks, written
 from tests.conftest import ROOT
 
 
@@ -27,7 +27,7 @@ def by_the_cdk(baseline: Baseline, account: Account) -> dict[str, str]:
         app = cdk.App(
             outdir=str(Path(folder, "out")), analytics_reporting=False, builtin_cloud_formation_validation=False
         )
-        BaselineStacks(app, baseline, account, Path(folder))
+        BaselineStacks(app, written(baseline, account, Path(folder)), account.id)
         found = {stack.stack_name: stack.template for stack in app.synth().stacks}
         return {name: json.dumps(template) for name, template in found.items() if "Resources" in template}
 

@@ -25,7 +25,7 @@ from dutybound.deployment import Consequence, consequences
 from dutybound.diagnostic import render_all
 from dutybound.lower import lower
 from dutybound.read import read
-from stacks.baseline import BaselineStacks
+from stacks.baseline import BaselineStacks, written
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,7}(-[a-z0-9]{1,6}){0,2}", fullmatch=True)
 Edits = list[tuple[str, str, str]]
@@ -178,7 +178,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Account, dict[str, 
     baseline = lowered(600, tmp_path_factory.mktemp("large"))
     (account,) = baseline.accounts
     app = cdk.App(outdir=str(tmp_path_factory.mktemp("out")), analytics_reporting=False)
-    BaselineStacks(app, baseline, account, tmp_path_factory.mktemp("templates"))
+    BaselineStacks(app, written(baseline, account, tmp_path_factory.mktemp("templates")), account.id)
     stacks = app.synth().stacks
     templates = {stack.stack_name: Path(stack.template_full_path).read_bytes() for stack in stacks}
     return account, templates, {s.stack_name: [str(d.id) for d in s.dependencies] for s in stacks}
