@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from benchmarks.beside import EMPTY, L2, LARGE
+from benchmarks.beside import BUILT, EMPTY, L2, LARGE
 from benchmarks.commands import ALONE, CHECK, EXAMPLE, HELP, REPORT, size_of
 from benchmarks.page import NONE, rows
 from benchmarks.process import Figure
@@ -27,7 +27,9 @@ class Target:
 
 TARGETS = (
     Target("synthesis of the example, beside an empty CDK app", ALONE, EXAMPLE, 1.3, "times", EMPTY),
+    Target("its stacks alone, compiled before", BUILT, EXAMPLE, 1.3, "times", EMPTY),
     Target("synthesis of 2,000 resources, beside CDK L2 in Python", ALONE, LARGE, 0.35, "times", L2),
+    Target("their stacks alone, compiled before", BUILT, LARGE, 0.35, "times", L2),
     Target("`check` of the example", CHECK, EXAMPLE, 0.3, "s"),
     Target("`check` of 5,000 people", CHECK, size_of(MOST_PEOPLE), 1.5, "s"),
     Target("memory of that", CHECK, size_of(MOST_PEOPLE), 300, "MB"),

@@ -12,7 +12,6 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from dutybound import clock
-from dutybound.compiler import compile_deployment
 from dutybound.diagnostic import Diagnostic, render_all
 
 from .deployment import build
@@ -48,6 +47,8 @@ class DutyboundBaseline(Construct):
         reported; without it the day of `make synth`: SOURCE_DATE_EPOCH, or else the clock's in UTC. Warnings become
         warnings of this construct. Raises InvalidConfiguration, before there is any stack.
         """
+        from dutybound.compiler import compile_deployment  # who builds what is compiled does without it
+
         super().__init__(scope, id_)
         checked = compile_deployment(Path(config), environment, today or clock.today())
         if checked.failed or checked.value is None:

@@ -187,13 +187,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.mark.parametrize(
-    ("tool", "program"), [("ours", "l2.py"), ("ours", "dumps.py"), ("node", "l2.js"), ("python", "tropo.py")]
+    ("tool", "program"),
+    [("ours", "l2.py"), ("ours", "built.py"), ("ours", "dumps.py"), ("node", "l2.js"), ("python", "tropo.py")],
 )
 def test_other_tools_make_the_same(tool: str, program: str, built: Built) -> None:
     """As many resources of each type as Dutybound; a tool that is not installed is left out."""
     if not {"ours": True, "node": beside.MODULES.is_dir(), "python": beside.PYTHON.exists()}[tool]:
         pytest.skip("make bench installs it")
-    told = built.subject.templates if program == "dumps.py" else built.subject.description
+    others = {"dumps.py": built.subject.templates, "built.py": built.subject.compiled}
+    told = others.get(program, built.subject.description)
     looked = []
 
     def look(out: Path) -> None:

@@ -16,8 +16,9 @@ import pytest
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
+from dutybound import compiler
 from dutybound.compiler import compile_deployment
-from stacks import DutyboundBaseline, InvalidConfiguration, construct
+from stacks import DutyboundBaseline, InvalidConfiguration
 from tests.conftest import ROOT
 from tests.test_stacks import synthesize
 
@@ -48,7 +49,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _compiled_once() -> Any:
     """The same input is compiled once: here it matters what is made of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(construct, "compile_deployment", functools.cache(compile_deployment))
+        patch.setattr(compiler, "compile_deployment", functools.cache(compile_deployment))
         yield
 
 
