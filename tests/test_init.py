@@ -152,7 +152,7 @@ def test_what_comes_next() -> None:
     assert len(lines) == 5
     assert lines[2].endswith("dutybound check 'my config'")
     assert lines[4] == (
-        f"4. With AWS credentials for development: make -C {home} deploy CONFIG='{Path('my config').absolute()}' "
+        f"4. With AWS credentials for development: make -C {home} deploy CONFIG='{Path.cwd()}/my config' "
         "ENVIRONMENT=development; then likewise for production"
     )
 
