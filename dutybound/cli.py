@@ -152,15 +152,19 @@ def steps(path: Path, environment: str | None) -> None:
     confirm mails, set first passwords, enrol devices. Run it after a deployment: dutybound steps | sh
     """
     from dutybound import diagnostic
-    from dutybound.compiler import compile_path
+    from dutybound.compiler import compile_for, read_path
+    from dutybound.steps import instance
     from dutybound.steps import steps as script
 
-    checked = compile_path(path, environment, today())
+    reading = read_path(path)
+    checked = compile_for(reading, environment, today())
     if checked.diagnostics:
         click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
-    if checked.failed or checked.value is None:
+    if checked.failed or checked.value is None or reading.value is None:
         raise SystemExit(FINDINGS)
-    click.echo(script(checked.value.accounts[0], checked.value.organization), nl=False)
+    account = checked.value.accounts[0]
+    center = instance(reading.value.configuration, account)
+    click.echo(script(account, checked.value.organization, center), nl=False)
 
 
 @cli.command()
