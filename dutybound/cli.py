@@ -135,8 +135,11 @@ def _summary(what: str, baseline: Baseline) -> str:
 
 
 def _steps_command(path: Path, environment: str | None) -> str:
+    from dutybound.installed import command
+
     where = [] if path == Path("config") else [str(path)]
-    return shlex.join(["dutybound", "steps", *where, *(["--environment", environment] if environment else [])])
+    named = ["--environment", environment] if environment else []
+    return f"{command()} {shlex.join(['steps', *where, *named])}"
 
 
 @cli.command()
@@ -149,15 +152,19 @@ def steps(path: Path, environment: str | None) -> None:
     confirm mails, set first passwords, enrol devices. Run it after a deployment: dutybound steps | sh
     """
     from dutybound import diagnostic
-    from dutybound.compiler import compile_path
+    from dutybound.compiler import compile_for, read_path
+    from dutybound.steps import instance
     from dutybound.steps import steps as script
 
-    checked = compile_path(path, environment, today())
+    reading = read_path(path)
+    checked = compile_for(reading, environment, today())
     if checked.diagnostics:
         click.echo(diagnostic.render_all(checked.diagnostics, paint=_colour(sys.stderr)), err=True)
-    if checked.failed or checked.value is None:
+    if checked.failed or checked.value is None or reading.value is None:
         raise SystemExit(FINDINGS)
-    click.echo(script(checked.value.accounts[0], checked.value.organization), nl=False)
+    account = checked.value.accounts[0]
+    center = instance(reading.value.configuration, account)
+    click.echo(script(account, checked.value.organization, center), nl=False)
 
 
 @cli.command()
@@ -362,9 +369,8 @@ def init(path: Path, example: str | None, yes: bool, **given: Any) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nnothing was written", err=True)
         raise SystemExit(INTERRUPTED) from None
-    click.echo(
-        "\n".join((f"{path}: the example {example}, with your answers. Next:", *init.next_steps(path, environments)))
-    )
+    lines = init.next_steps(path, environments, answers.region)
+    click.echo("\n".join((f"{path}: the example {example}, with your answers. Next:", *lines)))
 
 
 def _on_a_terminal() -> bool:
@@ -932,3 +938,7 @@ def _guarded(run: Callable[[], object]) -> None:
         what = "the output cannot be written" if error.filename is None else f"{error.filename} cannot be used"
         print(f"dutybound: {what}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         raise SystemExit(FINDINGS) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -23,8 +23,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from dutybound import catalog, config
-from dutybound.compiler import compile_everywhere
+from dutybound import catalog, config, installed
+from dutybound.accounts import destinations
+from dutybound.compiler import compile_reading, read_path
 from dutybound.diagnostic import Diagnostic, Span, Text, in_order, quoted, render_all
 from dutybound.disk import beside, put_folder, undisturbed
 from dutybound.read import library
@@ -385,14 +386,19 @@ def wrong_with(draft: Mapping[str, str], today: date) -> tuple[Diagnostic, ...]:
 
 
 def _compiled(folder: Path, today: date) -> tuple[tuple[Diagnostic, ...], tuple[str, ...]]:
-    """What is wrong with a folder, and the environments that it names.
+    """What is wrong with a folder, and its environments and accounts in the order in which they are deployed.
 
     Warnings that a waiver can accept are left to `check`: one break-glass user is an answer, too.
     """
-    everywhere = compile_everywhere(folder, today)
+    reading = read_path(folder)
+    everywhere = compile_reading(reading, today)
     found = in_order(d for one in everywhere.values() for d in one.diagnostics)
     found = tuple(d for d in found if d.severity == "error" or d.name not in config.FINDINGS)
-    return found, tuple(name for name in everywhere if name)
+    if reading.value is None:
+        return found, ()
+    # First the account whose people, or break-glass users, the others trust.
+    order = sorted(destinations(reading.value.configuration), key=lambda d: d.standing == "member")
+    return found, tuple(d.name for d in order if d.name)
 
 
 def _write(draft: Mapping[str, str], folder: Path) -> None:
@@ -424,7 +430,8 @@ def _in_the_way(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def put(draft: Mapping[str, str], path: Path, today: date) -> tuple[str, ...]:
-    """Write a draft as the folder `path`: whole and compiling, or not at all. Returns the environments that it names.
+    """Write a draft as the folder `path`: whole and compiling, or not at all. Returns what `next_steps` takes for
+    its environments and accounts.
 
     Raises Refused if something is in the way, the draft has errors or warnings, or the disk does not take it.
     """
@@ -470,16 +477,57 @@ def _without_overwriting(source: Path, target: Path, made: Callable[[Path], None
             stream.write(source.read_bytes())
 
 
-def next_steps(path: Path, environments: tuple[str, ...]) -> tuple[str, str, str]:
-    """What to do with a configuration that was just written and names these environments."""
+def next_steps(path: Path, names: tuple[str, ...], region: str) -> tuple[str, ...]:
+    """What to do with a configuration that was just written, with commands that work on this machine.
+
+    `names` are its environments and accounts, in the order in which they are deployed.
+    """
+    written, home = path.absolute(), installed.checkout()
     named = "" if path == Path("config") else " " + shlex.quote(str(path))
-    config_is = f" CONFIG={shlex.quote(str(path.absolute()))}" if named else ""
-    here = f" ENVIRONMENT={environments[0]}" if environments else ""
-    return (
-        f"1. Read {path / 'README.md'}: it says what to change first, and what to do by hand after the deployment.",
-        f"2. Change it; after each change: dutybound check{named}",
-        f"3. From Dutybound's own folder, with AWS credentials: make deploy{config_is}{here}",
-    )
+    chosen = names[0] if names else ""
+    others = f"; then likewise for {', '.join(names[1:])}" if names[1:] else ""
+    steps = [
+        f"Read {path / 'README.md'}: it says what to change first, and what to do by hand after the deployment.",
+        f"Change it; after each change: {installed.command()} check{named}",
+    ]
+    credentials = f"With AWS credentials {f'for {chosen}' if chosen else 'of the account'}"
+    if home is not None:
+        own = "" if written.resolve() == home / "config" else f" CONFIG={shlex.quote(str(written))}"
+        there = "" if Path.cwd() == home else f" -C {shlex.quote(str(home))}"
+        make, given = f"make{there}", own + (f" ENVIRONMENT={chosen}" if chosen else "")
+        steps += [
+            f"{credentials}, once: {make} bootstrap{given}",
+            f"{credentials}: {make} deploy{given}{others}",
+        ]
+    else:
+        steps += _with_an_app(path, credentials, region, chosen, others)
+    return tuple(f"{number}. {step}" for number, step in enumerate(steps, 1))
+
+
+_APP = """
+import aws_cdk as cdk
+from dutybound.stacks import DutyboundBaseline
+
+app = cdk.App()
+DutyboundBaseline(app, "Access", config={config}{environment})
+app.synth()
+"""
+"""At the start of the line, so that it can be copied."""
+
+
+def _with_an_app(path: Path, credentials: str, region: str, chosen: str, others: str) -> Iterator[str]:
+    """Without Dutybound's own folder: an app that holds the construct, and the CDK's command line from npm."""
+    if not installed.has_cdk():
+        yield f"Install what makes the stacks: {installed.python()} -m pip install 'dutybound[cdk]'"
+    environment = ', environment=app.node.try_get_context("environment")' if chosen else ""
+    app = _APP.format(config=json.dumps(str(path), ensure_ascii=False), environment=environment)
+    yield f"Write app.py, or put its line into a CDK app of your own:\n{app}"
+    cdk = f"npx aws-cdk@{installed.CDK_CLI}"
+    bucket = shlex.quote(str(installed.bucket_template()))
+    yield f"{credentials} and Node.js, once: {cdk} bootstrap --template {bucket} aws://unknown-account/{region}"
+    context = f" -c environment={chosen}" if chosen else ""
+    start = shlex.quote(f"{installed.python()} app.py")
+    yield f"{credentials}: {cdk} deploy --app {start} '**'{context}{others}"
 
 
 def _reason(wrong: Exception | Diagnostic) -> str:

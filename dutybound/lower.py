@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -303,7 +303,7 @@ class _Lowering:
             hint = f"use at most {SWITCHED_NAME - len(TEAM_PATH)}"
             self.found.append(Diagnostic("name-too-long", message, name.span, hint))
         shared = [FOR_PEOPLE] if self._fences_people() else []
-        slots = POLICIES_PER_ROLE - len(shared) - len(access.managed)
+        slots = self._slots(who, name, access, shared, POLICIES_PER_ROLE)
         statements = _distinct([*access.statements, *self._never(team), *self._denied_anyway(uses, access)])
         stack = self._stack("teams")
         mine = self._packed(who, f"team-{name}", name, statements, slots, stack)
@@ -364,8 +364,10 @@ class _Lowering:
         shared = [FOR_PEOPLE] if self._fences_people() else []
         statements = _distinct([*access.statements, *denies])
         inline = identity_center.as_inline(f"team-{group}", statements)
-        most = min(POLICIES_PER_ROLE, identity_center.POLICIES_PER_SET) - len(shared) - len(access.managed)
-        mine = [inline] if inline else self._packed(who, f"team-{group}", name, statements, most, self._stack("teams"))
+        # The set becomes a role in each account, which takes no more there.
+        most = min(POLICIES_PER_ROLE, identity_center.POLICIES_PER_SET)
+        slots = self._slots(who, name, access, shared, most)
+        mine = [inline] if inline else self._packed(who, f"team-{group}", name, statements, slots, self._stack("teams"))
         policies += mine
         return Role(
             logical_id("TeamRole", group),
@@ -395,10 +397,11 @@ class _Lowering:
     ) -> Group:
         called = _group_name(name, until)
         shared = [self._mfa_name(), *([FOR_PEOPLE] if self._fences_people() else [])]
-        slots = POLICIES_PER_GROUP - len(shared) - len(access.managed)
+        who = f"team {quoted(name)}"
+        slots = self._slots(who, name, access, shared, POLICIES_PER_GROUP)
         stack = self._stack("teams")
         statements = _distinct([*access.statements, *denies])
-        mine = self._packed(f"team {quoted(name)}", f"team-{called}", name, statements, slots, stack)
+        mine = self._packed(who, f"team-{called}", name, statements, slots, stack)
         policies += mine
         return Group(
             logical_id("Team", called),
@@ -451,7 +454,7 @@ class _Lowering:
         who = f"role {quoted(name)}"
         self._check_mfa(who, access)
         shared = [FOR_ROLES] if fence.fence(self.configuration.guardrails, self.prefix) else []
-        slots = POLICIES_PER_ROLE - len(shared) - len(access.managed)
+        slots = self._slots(who, name, access, shared, POLICIES_PER_ROLE)
         # Whoever takes a team's role is a person, and works from where people work.
         places = fence.place(self.configuration.guardrails) if isinstance(role.trusts, TeamTrust) else ()
         statements = _distinct([*access.statements, *self._denied_anyway(role.duties, access), *places])
@@ -519,6 +522,21 @@ class _Lowering:
                 self.held += [Held(holder, finding) for finding in access.findings]
         return Access(tuple(statements), tuple(sorted(managed)), attached=tuple(sorted(managed.items(), key=_first)))
 
+    def _slots(self, who: str, at: Text, access: Access, shared: Sequence[str], most: int) -> int:
+        """How many policies of its own somebody may have beside the baseline's and AWS's; if these are too many alone,
+        that is the one error.
+        """
+        left = most - len(shared) - len(access.managed)
+        if left >= 0:
+            return left
+        message = f"{who} has {len(access.managed)} AWS managed policies, and IAM attaches "
+        message += f"{most - len(shared)} at most beside the baseline's own"
+        counts = Counter(origin.duty for _, origin in access.attached)
+        duties = ", ".join(f"{duty} {count}" for duty, count in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
+        hint = "give its duties services or actions in the place of 'managed', or split it in two"
+        self.found.append(Diagnostic("too-much-access", message, at.span, hint, (f"they come from: {duties}",)))
+        return most
+
     def _packed(
         self, who: str, name: str, at: Text, statements: list[Statement], most: int, stack: str
     ) -> list[ManagedPolicy]:
@@ -527,6 +545,8 @@ class _Lowering:
             dearest = sizes_by_duty(statements)[:5]
             largest = ", ".join(f"{duty} {size:,}" for duty, size in dearest)
             message = f"{who} needs more than the {most} policies of {POLICY_SIZE:,} characters that IAM leaves for it"
+            if most == 0:
+                message = f"{who} needs policies of its own, and AWS managed ones take every place that IAM has for it"
             notes = (f"its largest duties, in characters: {largest}",)
             hint = "split it in two, or give it narrower duties"
             self.found.append(Diagnostic("too-much-access", message, at.span, hint, notes))

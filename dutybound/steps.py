@@ -11,9 +11,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import resources
 
 from dutybound.baseline import Account, PasswordPolicy
+from dutybound.config import Configuration
+from dutybound.identity_center import home, people_here
 
 _PEOPLE = "/people/"
 _CLASSES = {
@@ -24,10 +27,32 @@ _CLASSES = {
 }
 
 
-def steps(account: Account, organization: str) -> str:
-    """The script for an account, for `sh`: POSIX, with the AWS CLI version 2 and python3 at hand."""
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The instance of Identity Center that a configuration names, and where it should be."""
+
+    region: str
+    arn: str
+    store: str
+
+
+def instance(configuration: Configuration, account: Account) -> Instance | None:
+    """The instance of Identity Center if it stands in this account, which manages the organization; else None."""
+    wanted, managing = configuration.organization, configuration.organization.management
+    if not people_here(configuration) or wanted.identity_center is None or managing is None:
+        return None
+    if managing not in {target.name for target in account.targets}:
+        return None
+    return Instance(home(configuration), str(wanted.identity_center.instance), str(wanted.identity_center.store))
+
+
+def steps(account: Account, organization: str, instance: Instance | None = None) -> str:
+    """The script for an account, for `sh`: POSIX, with the AWS CLI version 2 and python3 at hand.
+
+    `instance` is that of Identity Center, if it stands in this account.
+    """
     library = (resources.files("dutybound") / "data" / "steps.sh").read_text(encoding="utf-8")
-    return "\n".join([_HEAD.format(organization=organization), library, *_calls(account), ""])
+    return "\n".join([_HEAD.format(organization=organization), library, *_calls(account, instance), ""])
 
 
 _HEAD = """\
@@ -38,8 +63,10 @@ _HEAD = """\
 # Written by `dutybound steps`."""
 
 
-def _calls(account: Account) -> Iterator[str]:
+def _calls(account: Account, center: Instance | None) -> Iterator[str]:
     yield _call("who_am_i", *(target.id for target in account.targets))
+    if center is not None:
+        yield _call("instance", center.region, center.arn, center.store)
     if named := named_settings(account.passwords):
         yield _call("password_policy", json.dumps(named, sort_keys=True))
     if account.alarm is not None:

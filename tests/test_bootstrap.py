@@ -433,6 +433,20 @@ def test_a_unit_with_another_id(fresh: Emulator, tmp_path: Path) -> None:
         plan(configuration, look(_aws(), configuration))
 
 
+def test_identity_center_is_enabled_by_people(tmp_path: Path) -> None:
+    """No call of AWS does it, so the plan says it, until the configuration names the instance."""
+    nothing = Found("123456789012", "arn:aws:iam::123456789012:user/root")
+    without = CONFIG.replace("  hub: identity\n", "  people_in: identity-center\n")
+    named = '  people_in: identity-center\n  identity_center: {instance: "%s", store: d-1234567890}\n'
+    given = CONFIG.replace("  hub: identity\n", named % "arn:aws:sso:::instance/ssoins-1234567890abcdef")
+    told = [
+        [n.todo for n in plan(_configuration(tmp_path, text), nothing).people if "Identity Center" in n.what]
+        for text in (without, CONFIG, given)
+    ]
+    assert [len(notes) for notes in told] == [1, 0, 0]
+    assert told[0][0].startswith("enable it in its console, in this account and in eu-west-1, with AWS Organizations")
+
+
 def test_an_account_that_aws_does_not_make(fresh: Emulator, tmp_path: Path) -> None:
     """Another account has the address; or there are as many accounts as there may be."""
     text = CONFIG.replace("aws+shop@", "aws+taken@")

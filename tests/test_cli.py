@@ -34,6 +34,22 @@ def test_check_the_example() -> None:
     assert found.stdout.splitlines()[1:] == ["What CloudFormation cannot do, such as first passwords: dutybound steps"]
 
 
+@pytest.mark.parametrize("module", ["dutybound", "dutybound.cli"])
+def test_as_a_module(module: str) -> None:
+    """`python -m dutybound` is the command, with its exit codes and its own name in what it says; so is the module."""
+
+    def as_module(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", module, *words]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+    assert as_module("--version").stdout == f"dutybound, version {__version__}\n"
+    wrong = as_module("chck")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith(f"Usage: python -m {module} ")
+    assert "Did you mean 'check'?" in wrong.stderr
+
+
 def test_errors_go_to_stderr_and_exit_1(tmp_path: Path) -> None:
     """Diagnostics without colour in a pipe."""
     (tmp_path / "x.yaml").write_text("version: 1\nteams: [a]\n", encoding="utf-8")

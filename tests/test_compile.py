@@ -6,12 +6,14 @@ import random
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dutybound.baseline import Account, Baseline, logical_id
 from dutybound.compiler import compile_path, compile_text
-from dutybound.diagnostic import render_all
+from dutybound.diagnostic import Diagnostic, render_all
+from dutybound.managed import names as managed_names
 from dutybound.policy import Policy, Statement
 from tests.conftest import ROOT
 
@@ -280,6 +282,67 @@ def test_too_much_for_one_team() -> None:
     (error,) = checked.diagnostics
     assert error.name == "too-much-access"
     assert "read-storage" in error.notes[0]
+
+
+CENTER = """\
+version: 1
+organization:
+  name: acme
+  owner: x
+  management: root
+  people_in: identity-center
+  identity_center: {instance: "arn:aws:sso:::instance/ssoins-1234567890abcdef", store: d-1234567890}
+accounts: {root: {id: "111122223333"}, shop: {id: "222233334444"}}
+people: {john: {user: a1b2c3d4-5678-90ab-cdef-000000000001}}
+break_glass: {users: [emergency, emergency-2], alert: [security@acme.example]}
+"""
+HUB = """\
+version: 1
+organization: {name: acme, owner: x, hub: root}
+accounts: {root: {id: "111122223333"}, shop: {id: "222233334444"}}
+break_glass: {users: [emergency, emergency-2], alert: [security@acme.example]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "holder", "fits"),
+    [
+        (BASE, "teams: {dev: {purpose: x, members: [john], duties: [DUTY]}}", 9),  # enforce-mfa is attached too
+        (BASE, "roles: {dev: {purpose: x, trusts: {service: ec2}, duties: [DUTY]}}", 10),
+        (HUB, "teams: {dev: {purpose: x, members: [john], in: {shop: [DUTY]}}}", 10),
+        (CENTER, "teams: {dev: {purpose: x, members: [john], in: {shop: [DUTY]}}}", 10),
+    ],
+    ids=["group", "role", "team-role", "permission-set"],
+)
+def test_too_many_policies_of_aws(base: str, holder: str, fits: int, request: pytest.FixtureRequest) -> None:
+    """As many as IAM attaches are taken; one more is one error with its place, and so are as many as a permission set
+    takes, and more; and so is a policy of its own where all places are taken.
+    """
+
+    def found(count: int, more: str = "") -> list[Diagnostic]:
+        names = [n for n in managed_names() if n.endswith("ReadOnlyAccess") and n != "AmazonEC2ReadOnlyAccess"]
+        every = ["AmazonEC2ReadOnlyAccess", *names][:count]
+        grants = "".join(f"      - {{managed: {name}, why: x}}\n" for name in every) + more
+        expect = "    expect: [allow: ec2:DescribeInstances, deny: iam:CreateUser]\n"
+        duty = f"duties:\n  lots:\n    summary: x\n    grants:\n{grants}{expect}"
+        text = base + duty + holder.replace("DUTY", "lots") + "\n"
+        everything = compile_text(text, environment=None if base == BASE else "shop").diagnostics
+        assert {d.name for d in everything} <= {"too-much-access", "broad-managed-policy", "lone-break-glass-user"}
+        return [d for d in everything if d.name == "too-much-access"]
+
+    own = "      - {service: ec2, access: [list], why: x}\n"
+    if "permission-set" in request.node.callspec.id:  # which has room for it in itself
+        assert found(fits, own) == []
+    else:
+        (error,) = found(fits, own)
+        assert "'dev' needs policies of its own, and AWS managed ones take every place" in error.message
+    assert found(fits) == found(fits - 1, own) == []
+    for count in (fits + 1, 21, 26):
+        (error,) = found(count)
+        assert f"'dev' has {count} AWS managed policies, and IAM attaches {fits} at most" in error.message
+        assert error.span is not None
+        assert error.notes == (f"they come from: lots {count}",)
+        assert "in the place of 'managed'" in error.hint
 
 
 def test_five_hundred_resources_are_the_limit() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dutybound import cli, init
+from dutybound import cli, init, installed
 from dutybound.cli import EXAMPLES
 from dutybound.compiler import compile_everywhere
 from dutybound.diagnostic import render_all
@@ -31,6 +32,7 @@ from tests.test_examples import plain
 TODAY = date(2026, 12, 1)
 GIVEN = ("--name", "umbrella", "--owner", "it@umbrella.example")
 OFFICE = ("--from", "198.51.100.0/24")
+PYTHON = shlex.quote(sys.executable)
 
 
 @pytest.fixture(autouse=True)
@@ -139,15 +141,63 @@ def test_a_stranger_does_not_get_in() -> None:
 
 
 def test_what_comes_next() -> None:
-    """Three lines, with commands that a shell takes."""
-    assert run(*GIVEN).output.splitlines()[-2:] == [
+    """Commands that a shell takes, from where somebody is: not Dutybound's own folder, so each names its own files."""
+    home, written = shlex.quote(str(ROOT)), shlex.quote(str(Path("config").absolute()))
+    assert run(*GIVEN).output.splitlines()[-3:] == [
         "2. Change it; after each change: dutybound check",
-        "3. From Dutybound's own folder, with AWS credentials: make deploy",
+        f"3. With AWS credentials of the account, once: make -C {home} bootstrap CONFIG={written}",
+        f"4. With AWS credentials of the account: make -C {home} deploy CONFIG={written}",
     ]
     lines = run("my config", "--example", "company", *GIVEN).output.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert lines[2].endswith("dutybound check 'my config'")
-    assert lines[3].endswith(f"make deploy CONFIG='{Path('my config').absolute()}' ENVIRONMENT=development")
+    assert lines[4] == (
+        f"4. With AWS credentials for development: make -C {home} deploy CONFIG='{Path.cwd()}/my config' "
+        "ENVIRONMENT=development; then likewise for production"
+    )
+
+
+def test_what_comes_next_in_the_folder_of_dutybound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where `make` reads what was written anyway, it is told nothing."""
+    monkeypatch.setattr(installed, "checkout", Path.cwd)
+    assert run(*GIVEN).output.splitlines()[-1] == "4. With AWS credentials of the account: make deploy"
+    assert run("mine", *GIVEN).output.splitlines()[-1].endswith(f": make deploy CONFIG={Path.cwd()}/mine")
+
+
+def test_the_account_that_the_others_trust_is_deployed_first() -> None:
+    """As the examples' READMEs say."""
+    for example, says in (("organization", "identity"), ("identity-center", "management")):
+        last = run(example, "--example", example, *GIVEN).output.splitlines()[-1]
+        assert last.endswith(f"ENVIRONMENT={says}; then likewise for data-dev, development, production")
+
+
+@pytest.mark.parametrize(
+    ("started", "path", "says"),
+    [
+        ("bin/dutybound", "bin", "dutybound check"),
+        ("bin/dutybound", "elsewhere", "bin/dutybound check"),
+        ("my bin/dutybound", "elsewhere", "'my bin/dutybound' check"),
+        (
+            Path(installed.__file__).with_name("__main__.py"),
+            "elsewhere",
+            f"{PYTHON} -m dutybound check",
+        ),
+        (Path(installed.__file__).with_name("cli.py"), Path(sys.executable).parent, "python -m dutybound check"),
+        ("-c", "bin", "dutybound check"),
+    ],
+)
+def test_commands_are_named_as_a_shell_finds_them(
+    started: str | Path, path: str | Path, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever called `.venv/bin/dutybound` has no `dutybound` on the path."""
+    for folder in ("bin", "my bin", "elsewhere"):
+        Path(folder).mkdir()
+    for script in (Path("bin/dutybound"), Path("my bin/dutybound")):
+        script.write_text("", encoding="utf-8")
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(Path(path).absolute()))
+    monkeypatch.setattr(sys, "argv", [str(started)])
+    assert run(*GIVEN).output.splitlines()[2] == f"2. Change it; after each change: {says}"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ import pytest
 
 from demo.server import Emulator, running
 from dutybound.baseline import Account
-from dutybound.compiler import compile_text
+from dutybound.compiler import compile_everywhere, compile_text, read_path
 from dutybound.diagnostic import render_all
-from dutybound.steps import named_settings, steps
+from dutybound.steps import instance, named_settings, steps
 from tests.conftest import ROOT
 
 BASE = """\
@@ -303,6 +305,61 @@ def test_the_whole_script(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
     assert "ok     maria: has a password\n" in third.stdout
     assert "has an access key" not in third.stdout
     assert third.stdout.splitlines()[-1].endswith("left to do by hand.")
+
+
+CENTER = """\
+#!{python}
+import json, sys
+print(json.dumps({{"Instances": {instances}}}) if "list-instances" in sys.argv else "")
+assert sys.argv[-1] == "json" and "--region=eu-west-1" in sys.argv
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "says", "left"),
+    [
+        ([], "TO DO  Identity Center: not enabled in eu-west-1, and no API enables it", 1),
+        (
+            [("arn:aws:sso:::instance/ssoins-0000000000000000", "d-1234567890")],
+            "TO DO  Identity Center: the configuration names arn:aws:sso:::instance/ssoins-1234567890abcdef with the "
+            "store d-1234567890, and here is arn:aws:sso:::instance/ssoins-0000000000000000=d-1234567890",
+            1,
+        ),
+        (
+            [("arn:aws:sso:::instance/ssoins-1234567890abcdef", "d-0000000000")],
+            "TO DO  Identity Center: the configuration names arn:aws:sso:::instance/ssoins-1234567890abcdef",
+            1,
+        ),
+        (
+            [("arn:aws:sso:::instance/ssoins-1234567890abcdef", "d-1234567890")],
+            "ok     Identity Center: arn:aws:sso:::instance/ssoins-1234567890abcdef is enabled",
+            0,
+        ),
+    ],
+)
+def test_identity_center_is_enabled_first(there: list[tuple[str, str]], says: str, left: int, tmp_path: Path) -> None:
+    """In the account that manages the organization, before all else; AWS has no call for it."""
+    path = ROOT / "examples" / "identity-center"
+    reading = read_path(path)
+    assert reading.value is not None
+    for name, baseline in compile_everywhere(path, date(2026, 12, 1)).items():
+        assert baseline.value is not None
+        account = baseline.value.accounts[0]
+        script = steps(account, "acme", instance(reading.value.configuration, account))
+        calls = script.partition("\nwho_am_i ")[2].splitlines()
+        assert calls[1].startswith("instance ") == (name == "management")
+        if name == "management":
+            whole, call = script.partition("\nwho_am_i ")[0], calls[1]
+    aws = tmp_path / "aws"
+    instances = [{"InstanceArn": arn, "IdentityStoreId": store} for arn, store in there]
+    aws.write_text(CENTER.format(python=sys.executable, instances=json.dumps(instances)), encoding="utf-8")
+    aws.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    text = f"{whole}\n{call}\necho $left\n"
+    found = subprocess.run(["sh"], input=text, env=environment, capture_output=True, text=True, check=False)
+    assert found.stderr == ""
+    assert found.stdout.startswith(says)
+    assert found.stdout.splitlines()[-1] == str(left)
 
 
 def test_another_account_is_refused(emulator: Emulator, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -20,14 +21,6 @@ from tools.wheel import build
 
 EPOCH = "1790000000"
 Run = Callable[..., subprocess.CompletedProcess[str]]
-APP = """
-import aws_cdk as cdk
-from dutybound.stacks import DutyboundBaseline
-
-app = cdk.App(outdir="out", analytics_reporting=False)
-DutyboundBaseline(app, "Access", config="mine")
-app.synth()
-"""
 
 
 def _pip(*words: str | Path) -> None:
@@ -53,15 +46,22 @@ def run(made: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Ru
     def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
         # -S: site would read the .pth file by which this repository is installed.
         pinned = sysconfig.get_path("purelib")
-        env = {**os.environ, "PYTHONPATH": f"{place}:{pinned}", "SOURCE_DATE_EPOCH": EPOCH, "CDK_VALIDATION": "false"}
+        path = f"{place / 'bin'}:{os.environ['PATH']}"
+        env = {**os.environ, "PATH": path, "PYTHONPATH": f"{place}:{pinned}", "SOURCE_DATE_EPOCH": EPOCH}
+        env |= {"CDK_VALIDATION": "false", "CDK_OUTDIR": "out"}
         words = (place / "bin" / "dutybound", *words[1:]) if words[0] == "dutybound" else words
         command = [sys.executable, "-S", *words]
         return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
-    who = ("--name", "acme", "--owner", "owner@acme.example", "--alert", "security@acme.example")
-    done = run("dutybound", "init", "mine", "--example", "personal", *who, "--yes")
-    assert done.returncode == 0, done.stderr
+    (folder / "said").write_text(_init(run, "mine", "--example", "personal"), encoding="utf-8")
     return run
+
+
+def _init(run: Run, *words: str) -> str:
+    who = ("--name", "acme", "--owner", "owner@acme.example", "--alert", "security@acme.example")
+    done = run("dutybound", "init", *words, *who, "--yes")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_source_archive_makes_the_same_wheel(made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -122,11 +122,28 @@ def test_without_the_cdk_the_stacks_name_the_extra(run: Run) -> None:
     assert done.stderr.splitlines()[-1].endswith("the stacks need the AWS CDK: pip install 'dutybound[cdk]'")
 
 
-def test_an_app_that_exists_synthesizes_the_templates_of_app_py(
+def test_what_comes_after_init_needs_no_repository(run: Run) -> None:
+    """No `make`: the CDK's own command, of the version that goes with the library, and files that are there."""
+    said = _init(run, "two", "--example", "company")
+    version = json.loads((ROOT / "package.json").read_bytes())["devDependencies"]["aws-cdk"]
+    assert "make " not in said
+    assert "2. Change it; after each change: dutybound check two\n" in said
+    assert set(re.findall(r"npx aws-cdk@(\S+) ", said)) == {version}
+    (template,) = re.findall(r"--template (\S+)", said)
+    assert Path(template).read_bytes() == (ROOT / "stacks" / "bootstrap.yaml").read_bytes()
+    assert said.endswith(" app.py' '**' -c environment=development; then likewise for production\n")
+    assert "pip install" not in said
+    without = "import sys; sys.modules['aws_cdk'] = None; from dutybound.installed import has_cdk; print(has_cdk())"
+    assert run("-c", without).stdout == "False\n"
+    assert set(re.findall(r"npx aws-cdk@(\S+) ", (ROOT / "docs" / "construct.md").read_text("utf-8"))) == {version}
+
+
+def test_the_app_that_init_prints_synthesizes_the_templates_of_app_py(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Byte for byte, from an app in a folder of its own."""
-    done = run("-c", f"from pathlib import Path; print(Path.cwd()); exec({APP!r})")
+    app = "said = open('said').read(); exec(said[said.index('import aws_cdk'):said.index('app.synth()') + 11])"
+    done = run("-c", f"from pathlib import Path; print(Path.cwd()); {app}")
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.splitlines()[0])
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -104,13 +104,39 @@ def test_make_targets_and_modules_of_the_workflows_exist() -> None:
 
 
 def test_gitlab_pipeline_runs_what_github_runs() -> None:
-    """The same commands check a merge request, and deployment goes by a token, not by a secret."""
+    """The same commands, but for the comment, and deployment goes by a token, not by a secret."""
     gitlab = _loaded(ROOT / ".gitlab-ci.yml")
-    scripts = "\n".join(line for job in ("templates", "access-review", "approval") for line in gitlab[job]["script"])
-    for command in ("make check", "make synth", "make validate", "review BASE=", "tools.review approval"):
-        assert command in scripts
+    jobs = [job for job in gitlab.values() if isinstance(job, dict) and "script" in job]
+    there = _commands(line for job in jobs for line in job["script"])
+    here = _commands(step.get("run", "") for path in WORKFLOWS for step in _steps(_loaded(path)))
+    assert {"make check", "make deploy", "make fuzz --minutes 2", "bash .ci/run"} < there
+    assert here - there == {"python3 -m tools.review comment"}
+    assert there <= here
     assert gitlab["deploy"]["id_tokens"]["AWS_ID_TOKEN"]["aud"] == "sts.amazonaws.com"
     assert "AWS_SECRET" not in (ROOT / ".gitlab-ci.yml").read_text(encoding="utf-8")
+
+
+def test_gitlab_tests_the_tool_when_github_does() -> None:
+    """For merge requests, on the default branch and on a schedule, within the same time; no job of deployment waits."""
+    gitlab = _loaded(ROOT / ".gitlab-ci.yml")
+    github = _loaded(ROOT / ".github" / "workflows" / "test.yaml")
+    assert set(github["on"]) == {"push", "pull_request", "schedule"}
+    for name, job in github["jobs"].items():
+        assert gitlab[name]["timeout"] == f"{job['timeout-minutes']} minutes"
+        assert "rules" not in gitlab[name]  # so that those of the pipeline hold: a schedule is of the default branch
+    conditions = [rule["if"] for rule in gitlab["workflow"]["rules"]]
+    assert conditions == ['$CI_PIPELINE_SOURCE == "merge_request_event"', "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"]
+    assert gitlab["test"]["variables"]["GIT_DEPTH"] == github["jobs"]["test"]["steps"][0]["with"]["fetch-depth"]
+    assert gitlab["deploy"]["needs"] == []
+    assert '$CI_PIPELINE_SOURCE != "schedule"' in gitlab["deploy"]["rules"][0]["if"]
+
+
+def _commands(scripts: Iterable[str]) -> set[str]:
+    """What pipelines call, without the values that each platform names differently."""
+    make = r"make (?:--no-print-directory )?([a-z]+)(?: ARGS=[\"']?(--[a-z]+(?: \d+)?))?"
+    found = rf"{make}|(bash \.ci/run|python3 -m tools\.\w+ \w+)"
+    matches = (match for script in scripts for match in re.finditer(found, script))
+    return {match[3] or " ".join(filter(None, ("make", match[1], match[2]))) for match in matches}
 
 
 def test_the_hook_for_other_repositories_calls_a_command_that_exists() -> None:

@@ -158,6 +158,18 @@ person() {
   fi
 }
 
+# instance REGION ARN STORE: the organization's instance of Identity Center, which no call of AWS makes. It comes first:
+# before it is there, nothing of Identity Center can be deployed.
+instance() {
+  found=$(ask sso-admin list-instances "--region=$1")
+  there=$(printf '%s' "$found" | of 'print(*("%s=%s" % (i["InstanceArn"], i["IdentityStoreId"]) for i in it.get("Instances", [])))')
+  case " $there " in
+    *" $2=$3 "*) ok "Identity Center: $2 is enabled" ;;
+    "  ") todo "Identity Center: not enabled in $1, and no API enables it for an organization: IAM Identity Center console of this account, Region $1, Enable, with AWS Organizations. Then write what 'aws sso-admin list-instances --region $1' shows under organization.identity_center" ;;
+    *) todo "Identity Center: the configuration names $2 with the store $3, and here is $there (ARN=store): correct organization.identity_center" ;;
+  esac
+}
+
 # identity_center: what its console alone shows and sets, in the account that manages the organization.
 identity_center() {
   printf 'LOOK   %s\n' "no API shows this: IAM Identity Center console, Settings, Authentication, Multi-factor authentication, Configure: 'Every time they sign in (always-on)' and 'Require them to register an MFA device at sign in'; with an external identity provider, there instead"

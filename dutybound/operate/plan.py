@@ -172,6 +172,12 @@ class _Planning:
 
     def plan(self) -> Plan:
         self._check()
+        if self.wanted.people_in == "identity-center" and self.wanted.identity_center is None:
+            todo = (
+                f"enable it in its console, in this account and in {self.wanted.home_region}, with AWS Organizations; "
+            )
+            todo += "then write its instance and store (aws sso-admin list-instances) into organization.identity_center"
+            self.people.append(Note("no API enables IAM Identity Center for an organization", todo, self.wanted.span))
         steps = tuple(self._steps())
         return Plan(steps, tuple(self.after), tuple(self.people))
 
