@@ -23,7 +23,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
-from click.testing import CliRunner
+from botocore.config import Config
+from botocore.retries.bucket import Clock, TokenBucket
+from click.testing import CliRunner, Result
 
 from demo.server import Emulator, running
 from dutybound.cli import cli
@@ -124,14 +126,28 @@ def _session() -> Any:
     return session
 
 
+class _Kept:
+    """The session with its clients kept for the next run: making one costs as much as three calls."""
+
+    def __init__(self) -> None:
+        self._client = functools.cache(functools.partial(_session().client, region_name="eu-west-1"))
+
+    def client(self, service: str, region_name: str, config: Config, **keys: str) -> Any:
+        """A client of the account at hand is kept; keys of another account are new in each run."""
+        if keys:
+            return _session().client(service, region_name=region_name, config=config, **keys)
+        return self._client(service)
+
+
 def _aws(
     log: Callable[[Any], None] = lambda _: None,
     before: Callable[..., Any] | None = None,
     after: Callable[..., Any] | None = None,
+    session: Any = None,
 ) -> Aws:
     _HOOKS.clear()
     _HOOKS.update({"before-send": before, "response-received": after})
-    return Aws("eu-west-1", log, lambda _: None, _session())
+    return Aws("eu-west-1", log, lambda _: None, session or _session())
 
 
 def _apply(aws: Aws, configuration: Configuration, say: Callable[[str], None] = lambda _: None) -> tuple[Found, Plan]:
@@ -216,12 +232,18 @@ def test_from_nothing_to_all_of_it(fresh: Emulator, tmp_path: Path) -> None:
 
 
 def test_stopped_anywhere_it_goes_on(fresh: Emulator, tmp_path: Path) -> None:
-    """Killed before and after each call that changes something, it ends where it would have ended."""
-    configuration = _configuration(tmp_path)
-    calls: list[Any] = []
-    wanted = _state(_apply(_aws(calls.append), configuration)[0])
-    changes = sum(call["outcome"] == "ok" and _changes(call) for call in calls)
-    assert changes > 20
+    """Killed before and after each call that changes something, it ends where it would have ended.
+
+    A call right after another one finds what that one left, so there killing after the one is killing before the other.
+    """
+    configuration, session = _configuration(tmp_path), _Kept()
+    log: list[Any] = []
+    wanted = _state(_apply(_aws(log.append, session=session), configuration)[0])
+    calls = [_changes(call) for call in log if call["outcome"] == "ok"]
+    assert sum(calls) > 20
+    after = [("after", n) for n in range(1, sum(calls) + 1)]
+    before = [("before", sum(calls[: at + 1])) for at, change in enumerate(calls) if change and not calls[at - 1]]
+    assert 1 < len(before) < len(after)
 
     def stop_at(n: int) -> Callable[..., None]:
         seen = 0
@@ -235,13 +257,12 @@ def test_stopped_anywhere_it_goes_on(fresh: Emulator, tmp_path: Path) -> None:
 
         return count
 
-    for n in range(1, changes + 1):
-        for where in ("before", "after"):
-            _reset(fresh)
-            with pytest.raises(Killed):
-                _apply(_aws(**{where: stop_at(n)}), configuration)
-            found, left = _apply(_aws(), configuration)
-            assert (left, _state(found)) == (Plan(), wanted), f"{where} call {n}"
+    for where, n in (*before, *after):
+        _reset(fresh)
+        with pytest.raises(Killed):
+            _apply(_aws(**{where: stop_at(n)}, session=session), configuration)
+        found, left = _apply(_aws(session=session), configuration)
+        assert (left, _state(found)) == (Plan(), wanted), f"{where} call {n}"
 
 
 def test_denied_at_every_call(fresh: Emulator, tmp_path: Path) -> None:
@@ -275,19 +296,30 @@ def test_denied_at_every_call(fresh: Emulator, tmp_path: Path) -> None:
     assert len(stopped) > 15
 
 
-@pytest.mark.parametrize(
-    ("code", "every"),
-    [("ConcurrentModificationException", 3), ("TooManyRequestsException", 25)],
-)
-def test_busy_is_retried(
-    fresh: Emulator, tmp_path: Path, code: str, every: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Now and then a request is refused because AWS is busy, and it ends all the same.
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What botocore waits: its clock goes on by it, and nobody sleeps."""
+    waited: list[float] = []
+    missing = TokenBucket._sleep_amount
 
-    Throttling is rarer here, since botocore really slows down after it.
-    """
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
-    configuration, busy, asked = _configuration(tmp_path), _answer(400, code), 0
+    def passed(bucket: TokenBucket, amount: float) -> float:
+        waited.append(max(missing(bucket, amount), 0.0))
+        bucket._refill()
+        return 0.0
+
+    monkeypatch.setattr(TokenBucket, "_sleep_amount", passed)
+    monkeypatch.setattr(Clock, "current_time", lambda _: START + sum(waited))
+    monkeypatch.setattr("botocore.endpoint.time.sleep", waited.append)
+    return waited
+
+
+START = 1796083200.0
+
+
+@pytest.mark.parametrize("code", ["ConcurrentModificationException", "TooManyRequestsException"])
+def test_busy_is_retried(fresh: Emulator, tmp_path: Path, code: str, waited: list[float]) -> None:
+    """Now and then a request is refused because AWS is busy, and it ends all the same; throttling slows it down."""
+    configuration, busy, asked, every = _configuration(tmp_path), _answer(400, code), 0, 3
 
     def now_and_then(request: Any, **_: Any) -> AWSResponse | None:
         nonlocal asked
@@ -295,6 +327,7 @@ def test_busy_is_retried(
         return busy(request) if asked % every == 0 else None
 
     assert _apply(_aws(before=now_and_then), configuration)[1] == Plan()
+    assert bool(waited) == (code == "TooManyRequestsException")
 
 
 def test_busy_for_good(fresh: Emulator, tmp_path: Path) -> None:
@@ -657,24 +690,22 @@ def test_the_policy_fits() -> None:
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
-def _run(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    code = "from dutybound.cli import main; main()"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
-    command = [sys.executable, "-c", code, "bootstrap", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["bootstrap", *arguments])
 
 
-def test_the_command(fresh: Emulator, tmp_path: Path) -> None:
+def test_the_command(fresh: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit codes and streams; killed in the middle for real, and run again."""
     _configuration(tmp_path)
-    shown = _run("plan", cwd=tmp_path)
-    assert (shown.returncode, shown.stderr) == (1, "")
+    monkeypatch.chdir(tmp_path)
+    shown = _run("plan")
+    assert (shown.exit_code, shown.stderr) == (1, "")
     assert "1. organization\n   is:    none\n   to be: one with all features\n" in shown.stdout
-    as_json = json.loads(_run("plan", "--format", "json", cwd=tmp_path).stdout)
+    as_json = json.loads(_run("plan", "--format", "json").stdout)
     assert as_json["steps"][0]["call"] == "organizations:CreateOrganization"
     assert as_json["steps"][0]["place"] == "config/all.yaml:3"
-    nobody = _run("apply", cwd=tmp_path)
-    assert nobody.returncode == 2
+    nobody = _run("apply")
+    assert nobody.exit_code == 2
     assert "give --yes" in nobody.stderr
     command = [sys.executable, "-c", "from dutybound.cli import main; main()", "bootstrap", "apply", "--yes"]
     log = tmp_path / "bootstrap.log.jsonl"
@@ -703,8 +734,8 @@ def test_the_command(fresh: Emulator, tmp_path: Path) -> None:
     assert len(lines) > first
     assert {"at", "call", "outcome", "parameters"} <= set(lines[-1])
     assert "SecretAccessKey" not in log.read_text(encoding="utf-8")
-    second = _run("plan", cwd=tmp_path)
-    assert (second.returncode, second.stderr) == (0, "")
+    second = _run("plan")
+    assert (second.exit_code, second.stderr) == (0, "")
     assert second.stdout.endswith("\nNothing to do.\n")
 
 
@@ -722,24 +753,41 @@ def test_nothing_is_changed_without_a_yes(
     assert look(_aws(), _configuration(tmp_path)).organization is None
 
 
-def test_what_goes_wrong_is_one_line(fresh: Emulator, tmp_path: Path) -> None:
-    """No credentials, no way to AWS, no log, no boto3, no configuration: a line and exit code 1."""
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        ((), {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no AWS credentials were found"),
+        ((), {"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
+        (("--log", "none/x"), {}, "the log none/x cannot be written: no such file or directory"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(
+    fresh: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    message: str,
+) -> None:
+    """No credentials, no way to AWS, no log: a line and exit code 1."""
     _configuration(tmp_path)
-    keyless = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-    for arguments, environment, message in (
-        (("plan",), keyless, "no AWS credentials were found"),
-        (("plan",), {"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
-        (("plan", "--log", "none/x"), {}, "the log none/x cannot be written: no such file or directory"),
-        (("plan",), {"PYTHONPATH": f"{tmp_path / 'without'}{os.pathsep}{ROOT}"}, "pip install 'dutybound[operate]'"),
-    ):
-        (tmp_path / "without" / "boto3").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "without" / "boto3" / "__init__.py").write_text("raise ImportError", encoding="utf-8")
-        found = _run(*arguments, cwd=tmp_path, **environment)
-        assert (found.returncode, found.stdout) == (1, ""), found
-        assert message in found.stderr
-        assert len(found.stderr.splitlines()) == 1
-    needed = json.loads(_run("plan", "--permissions", cwd=tmp_path, **keyless).stdout)
-    assert needed["Version"] == "2012-10-17"
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = _run("plan", *arguments)
+    assert (found.exit_code, found.stdout, found.stderr.count("\n")) == (1, "", 1), found
+    assert message in found.stderr
+    assert json.loads(_run("plan", "--permissions").stdout)["Version"] == "2012-10-17"
+
+
+def test_without_boto3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that says what to install."""
+    _configuration(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    found = _run("plan")
+    assert (found.exit_code, found.stdout, found.stderr.count("\n")) == (1, "", 1), found
+    assert "pip install 'dutybound[operate]'" in found.stderr
 
 
 def test_a_configuration_that_cannot_be_bootstrapped(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ Judged over every action of the reference, for every person of the example and e
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from dutybound import catalog
@@ -63,12 +65,39 @@ def decided(policies: tuple[Policy, ...] | Judge, user: str, action: str, resour
 EVERY_ACTION = [str(a) for s in catalog.services() for a in catalog.service(s).actions.values()]
 
 
+@cache
+def alike(*levels: tuple[Policy, ...]) -> list[list[str]]:
+    """Every action, those together of which the same statements speak: judges of these answer the same for them."""
+    judges = [Judge(policies) for policies in levels]
+    together: dict[tuple[int, ...], list[str]] = {}
+    for action in EVERY_ACTION:
+        together.setdefault(tuple(id(s) for judge in judges for s in judge.naming(action)), []).append(action)
+    return list(together.values())
+
+
 def allowed_anywhere(account: Account, name: str, caller: dict[str, str]) -> set[str]:
     """Every action that the person may call on anything: judged on its own user, its device, a stranger and `*`."""
-    judge = Judge(policies_of(account, name, ACCOUNT))
-    user = arn(account, name)
+    policies = policies_of(account, name, ACCOUNT)
+    judge, user = Judge(policies), arn(account, name)
     places = (user, f"arn:aws:iam::{ACCOUNT}:mfa/{name}", f"arn:aws:iam::{ACCOUNT}:user/people/stranger", "*")
-    return {a for a in EVERY_ACTION for place in places if decided(judge, user, a, place, caller) != "denied"}
+    return {
+        action
+        for actions in alike(policies)
+        if any(decided(judge, user, actions[0], place, caller) != "denied" for place in places)
+        for action in actions
+    }
+
+
+def test_actions_are_alike_to_the_judge(account: Account) -> None:
+    """One action stands for those of which the same statements speak: on its own each gets the same answer."""
+    policies = policies_of(account, "tom", ACCOUNT)
+    judge, user = Judge(policies), arn(account, "tom")
+    for caller in (SESSION, MFA_SESSION):
+        for first, *others in alike(policies):
+            for resource in (user, "*"):
+                expected = decided(judge, user, first, resource, caller)
+                for action in others[::9]:
+                    assert decided(judge, user, action, resource, caller) == expected, (action, first)
 
 
 def test_without_mfa_only_enrolment(account: Account) -> None:
@@ -213,7 +242,8 @@ class Bounded:
         user = next(u for u in account.users if u.name == name)
         bounds = [account.policy(user.permissions_boundary).policy] if user.permissions_boundary else []
         self.arn = arn(account, name)
-        self.judges = [Judge(policies_of(account, name, ACCOUNT)), *(Judge([in_account(b, ACCOUNT)]) for b in bounds)]
+        self.levels = (policies_of(account, name, ACCOUNT), *((in_account(b, ACCOUNT),) for b in bounds))
+        self.judges = [Judge(policies) for policies in self.levels]
 
     def may(self, action: str, resource: str, caller: dict[str, str]) -> bool:
         """Whether all of them allow it."""
@@ -223,7 +253,12 @@ class Bounded:
         """Every action allowed on oneself, one's device, a stranger or `*`."""
         stranger = f"arn:aws:iam::{ACCOUNT}:user/people/stranger"
         places = (self.arn, f"arn:aws:iam::{ACCOUNT}:mfa/x", stranger, "*")
-        return {a for a in EVERY_ACTION if any(self.may(a, place, caller) for place in places)}
+        return {
+            action
+            for actions in alike(*self.levels)
+            if any(self.may(actions[0], place, caller) for place in places)
+            for action in actions
+        }
 
 
 @pytest.mark.parametrize("via", ["group", "boundary", "both"])

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+import socketserver
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import xform_name
+from botocore.exceptions import ClientError
+from click.testing import CliRunner
 
-from demo.server import Emulator, running
+from demo.server import Credentials, Emulator, running
 from dutybound.baseline import Account
+from dutybound.cli import cli
 from dutybound.compiler import compile_everywhere, compile_text, read_path
 from dutybound.diagnostic import render_all
 from dutybound.steps import instance, named_settings, steps
@@ -29,43 +37,83 @@ teams:
 break_glass: {users: [break-glass-1], alert: [security@acme.example, b@acme.example]}
 """
 AWS = """\
-#!{python}
-# The AWS command line as far as the script uses it: options are those of the API's model, as the real one has them.
-import json, sys
-import boto3
-from botocore import xform_name
-from botocore.exceptions import ClientError
+#!{python} -IS
+# The AWS command line as far as the script uses it: the tests make the call, since importing boto3 takes half a second.
+import json, os, socket, sys
 
-service, command, *options = sys.argv[1:]
-given, region, output = {{}}, None, None
-while options:
-    name, equals, value = options.pop(0).partition("=")
-    value = value if equals else options.pop(0)
-    if name == "--region":
-        region = value
-    elif name == "--output":
-        output = value
-    elif name == "--cli-input-json":
-        given.update(json.loads(value))
-    else:
-        given[name] = value
-client = boto3.client(service, region_name=region)
-operation = client.meta.method_to_api_mapping[command.replace("-", "_")]
-shape = client.meta.service_model.operation_model(operation).input_shape
-members = {{"--" + xform_name(m, "-"): m for m in (shape.members if shape else ())}}
-try:
-    answer = getattr(client, command.replace("-", "_"))(**{{members.get(k, k): v for k, v in given.items()}})
-except ClientError as error:
-    sys.exit("\\n" + str(error))
-answer.pop("ResponseMetadata")
-assert output in (None, "json")
-if answer:
-    print(json.dumps(answer, default=str))
+with socket.socket(socket.AF_UNIX) as tests:
+    tests.connect({socket!r})
+    keys = [os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]]
+    tests.sendall(json.dumps([*keys, *sys.argv[1:]]).encode())
+    tests.shutdown(socket.SHUT_WR)
+    said, error = json.load(tests.makefile())
+print(said, end="")
+sys.exit(error)
 """
 
 
+class Aws:
+    """Makes the calls that the `aws` on the script's path is asked for, with the keys of its environment."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._client = functools.cache(emulator.client)
+
+    def call(
+        self, access_key: str, secret_key: str, service: str, command: str, *options: str
+    ) -> tuple[str, str | None]:
+        """What `aws` prints, and how it fails. Options are those of the API's model, as the real one has them."""
+        given, region, output = {}, None, None
+        left = list(options)
+        while left:
+            name, equals, value = left.pop(0).partition("=")
+            value = value if equals else left.pop(0)
+            if name == "--region":
+                region = value
+            elif name == "--output":
+                output = value
+            elif name == "--cli-input-json":
+                given.update(json.loads(value))
+            else:
+                given[name] = value
+        client = self._client(service, region, Credentials(access_key, secret_key))
+        method = command.replace("-", "_")
+        shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method]).input_shape
+        members = {"--" + xform_name(m, "-"): m for m in (shape.members if shape else ())}
+        try:
+            answer = getattr(client, method)(**{members.get(k, k): v for k, v in given.items()})
+        except ClientError as error:
+            return "", f"\n{error}"
+        answer.pop("ResponseMetadata")
+        assert output in (None, "json")
+        return f"{json.dumps(answer, default=str)}\n" if answer else "", None
+
+
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def aws(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The `aws` for the path of scripts."""
+    folder = tmp_path_factory.mktemp("aws")
+    made = Aws(emulator)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            try:
+                answer = made.call(*json.load(self.rfile))
+            except Exception:
+                answer = "", traceback.format_exc()
+            self.wfile.write(json.dumps(answer).encode())
+
+    with socketserver.UnixStreamServer(str(folder / "socket"), Handler) as server:
+        (folder / "aws").write_text(AWS.format(python=sys.executable, socket=server.server_address), encoding="utf-8")
+        (folder / "aws").chmod(0o755)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield folder
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
     with running() as started:
         yield started
 
@@ -92,12 +140,9 @@ def account(more: str = "") -> Account:
     return checked.value.accounts[0]
 
 
-def run(script: str, emulator: Emulator, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(script: str, emulator: Emulator, aws: Path) -> subprocess.CompletedProcess[str]:
     """Run a script as a person would, with `aws` and nothing of the caller's AWS set-up."""
-    aws = folder / "aws"
-    aws.write_text(AWS.format(python=sys.executable), encoding="utf-8")
-    aws.chmod(0o755)
-    environment = {**emulator.environment, "PATH": f"{folder}:{emulator.environment['PATH']}"}
+    environment = {**emulator.environment, "PATH": f"{aws}:{emulator.environment['PATH']}"}
     return subprocess.run(
         ["sh"], input=script, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
@@ -108,11 +153,11 @@ def functions(script: str) -> str:
     return script.partition("\nwho_am_i\n")[0] + "\n"
 
 
-def set_passwords(more: str, emulator: Emulator, folder: Path) -> subprocess.CompletedProcess[str]:
+def set_passwords(more: str, emulator: Emulator, aws: Path) -> subprocess.CompletedProcess[str]:
     """Run the step of the password policy alone."""
     whole = steps(account(f"passwords: {more}\n"), "acme")
     call = next(line for line in whole.splitlines() if line.startswith("password_policy "))
-    return run(f"{functions(whole)}{call}\n", emulator, folder)
+    return run(f"{functions(whole)}{call}\n", emulator, aws)
 
 
 def policy(iam: Any) -> dict[str, Any]:
@@ -150,9 +195,9 @@ def test_absent_means_untouched(emulator: Emulator, iam: Any) -> None:
         assert "\npassword_policy " not in steps(account(more), "acme")
 
 
-def test_a_partial_policy_over_none_loosens_nothing(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+def test_a_partial_policy_over_none_loosens_nothing(emulator: Emulator, iam: Any, aws: Path) -> None:
     """IAM's own rules (8 characters, three of four kinds) hold on where the configuration says nothing."""
-    found = set_passwords("{remember: 24}", emulator, tmp_path)
+    found = set_passwords("{remember: 24}", emulator, aws)
     assert (found.returncode, found.stderr) == (0, "")
     assert policy(iam) == {
         "MinimumPasswordLength": 8,
@@ -198,50 +243,50 @@ def test_a_partial_policy_over_none_loosens_nothing(emulator: Emulator, iam: Any
     ],
 )
 def test_only_what_is_named_changes(
-    more: str, changed: dict[str, Any], emulator: Emulator, iam: Any, tmp_path: Path
+    more: str, changed: dict[str, Any], emulator: Emulator, iam: Any, aws: Path
 ) -> None:
     """A policy that is there keeps whatever the configuration does not name."""
     iam.update_account_password_policy(**WHOLE)
     before = policy(iam)
-    found = set_passwords(more, emulator, tmp_path)
+    found = set_passwords(more, emulator, aws)
     assert (found.returncode, found.stderr) == (0, "")
     wanted = {k: v for k, v in {**before, **changed}.items() if v is not None}
     assert policy(iam) == wanted
     assert "changed to" in found.stdout
 
 
-def test_twice_is_once(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+def test_twice_is_once(emulator: Emulator, iam: Any, aws: Path) -> None:
     """A second run finds everything as it should be, and sends nothing."""
     more = "{minimum_length: 14, max_age_days: null, require: [symbols]}"
-    assert "changed to" in set_passwords(more, emulator, tmp_path).stdout
+    assert "changed to" in set_passwords(more, emulator, aws).stdout
     once = policy(iam)
-    again = set_passwords(more, emulator, tmp_path)
+    again = set_passwords(more, emulator, aws)
     assert (again.returncode, again.stdout) == (0, "ok     password policy: as it should be\n")
     assert policy(iam) == once
 
 
-def test_hard_expiry_is_kept_and_told(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+def test_hard_expiry_is_kept_and_told(emulator: Emulator, iam: Any, aws: Path) -> None:
     """It is not ours to change, but it locks people out."""
     iam.update_account_password_policy(**{**WHOLE, "HardExpiry": True})
-    found = set_passwords("{minimum_length: 14}", emulator, tmp_path)
+    found = set_passwords("{minimum_length: 14}", emulator, aws)
     assert found.returncode == 0
     assert policy(iam)["HardExpiry"] is True
     assert "TO DO  password policy: hard expiry is on" in found.stdout
 
 
-def test_a_setting_that_is_not_known_stops_it(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+def test_a_setting_that_is_not_known_stops_it(emulator: Emulator, iam: Any, aws: Path) -> None:
     """An update would reset it: nothing is changed."""
     whole = steps(account("passwords: {remember: 24}\n"), "acme")
     iam.update_account_password_policy(**WHOLE)
     there = json.dumps({"PasswordPolicy": {**policy(iam), "RequireEmoji": True}})
     library = functions(whole)
-    found = run(f"{library}ask() {{ echo '{there}'; }}\npassword_policy '{{}}'\n", emulator, tmp_path)
+    found = run(f"{library}ask() {{ echo '{there}'; }}\npassword_policy '{{}}'\n", emulator, aws)
     assert found.returncode == 1
     assert "RequireEmoji" in found.stderr
     assert policy(iam)["PasswordReusePrevention"] == 5
 
 
-def test_a_refused_call_is_no_absence(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+def test_a_refused_call_is_no_absence(emulator: Emulator, iam: Any, aws: Path) -> None:
     """Without the right to look, the script stops; it does not take 'denied' for 'nothing there'."""
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
@@ -252,7 +297,7 @@ def test_a_refused_call_is_no_absence(emulator: Emulator, iam: Any, tmp_path: Pa
     }
     weak = Emulator(emulator.url, emulator.account, emulator.region, environment, emulator.log)
     for more in ("passwords: {remember: 24}\n", ""):
-        found = run(steps(account(more), "acme"), weak, tmp_path)
+        found = run(steps(account(more), "acme"), weak, aws)
         assert found.returncode != 0
         assert "AccessDenied" in found.stderr
         assert "has no password" not in found.stdout
@@ -260,10 +305,10 @@ def test_a_refused_call_is_no_absence(emulator: Emulator, iam: Any, tmp_path: Pa
     iam.delete_user(UserName="nobody")
 
 
-def test_the_whole_script(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
+def test_the_whole_script(emulator: Emulator, iam: Any, aws: Path) -> None:
     """Before the deployment, halfway, and when everything is done."""
     script = steps(account("passwords: {minimum_length: 14}\n"), "acme")
-    first = run(script, emulator, tmp_path)
+    first = run(script, emulator, aws)
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.startswith("Account 123456789012, as arn:aws:iam::123456789012:root\n")
     topic = "arn:aws:sns:eu-west-1:123456789012:break-glass-alarm"
@@ -280,7 +325,7 @@ def test_the_whole_script(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
     key = iam.create_access_key(UserName="break-glass-1")["AccessKey"]["AccessKeyId"]
     emulator.client("s3").create_bucket(Bucket="trails", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     cloudtrail.create_trail(Name="main", S3BucketName="trails", IsMultiRegionTrail=True)
-    second = run(script, emulator, tmp_path)
+    second = run(script, emulator, aws)
     assert (second.returncode, second.stderr) == (0, "")
     assert "TO DO  alarm: security@acme.example has not confirmed" in second.stdout
     assert "TO DO  alarm: b@acme.example is not subscribed" in second.stdout
@@ -298,7 +343,7 @@ def test_the_whole_script(emulator: Emulator, iam: Any, tmp_path: Path) -> None:
         TrailName="main", EventSelectors=[{"ReadWriteType": "All", "IncludeManagementEvents": True}]
     )
     emulator.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="b@acme.example")
-    third = run(script, emulator, tmp_path)
+    third = run(script, emulator, aws)
     assert (third.returncode, third.stderr) == (0, "")
     assert "ok     trail: arn:aws:cloudtrail:eu-west-1:123456789012:trail/main logs\n" in third.stdout
     assert "ok     alarm: b@acme.example hears it\n" in third.stdout
@@ -362,9 +407,9 @@ def test_identity_center_is_enabled_first(there: list[tuple[str, str]], says: st
     assert found.stdout.splitlines()[-1] == str(left)
 
 
-def test_another_account_is_refused(emulator: Emulator, tmp_path: Path) -> None:
+def test_another_account_is_refused(emulator: Emulator, aws: Path) -> None:
     library = functions(steps(account(), "acme"))
-    found = run(f"{library}who_am_i 999988887777\necho went on\n", emulator, tmp_path)
+    found = run(f"{library}who_am_i 999988887777\necho went on\n", emulator, aws)
     assert found.returncode == 1
     assert found.stderr == "error: this is account 123456789012; these steps are for 999988887777\n"
     assert "went on" not in found.stdout
@@ -387,12 +432,11 @@ def test_the_script_is_the_same_whatever_the_order() -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     """`dutybound steps` prints what `sh` takes; a broken configuration prints no script."""
-    command = [sys.executable, "-c", "from dutybound.cli import main; main()", "steps"]
-    good = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert good.stdout.startswith("#!/bin/sh\n")
+    good = CliRunner().invoke(cli, ["steps", str(ROOT / "config")])
+    assert (good.exit_code, good.stdout[:10]) == (0, "#!/bin/sh\n")
     assert subprocess.run(["sh", "-n"], input=good.stdout, text=True, check=False).returncode == 0
     broken = tmp_path / "broken.yaml"
     broken.write_text("version: 1\npasswords: {minimum_length: 5}\n", encoding="utf-8")
-    bad = subprocess.run([*command, str(broken)], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (bad.returncode, bad.stdout) == (1, "")
+    bad = CliRunner().invoke(cli, ["steps", str(broken)])
+    assert (bad.exit_code, bad.stdout) == (1, "")
     assert "error[invalid-value]" in bad.stderr
