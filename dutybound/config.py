@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +22,6 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    PrivateAttr,
     StrictBool,
     Tag,
     ValidatorFunctionWrapHandler,
@@ -48,7 +48,7 @@ class Word:
     """Whether a text without a character is one."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._checker())
+        return core_schema.no_info_plain_validator_function(self._checked)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
         shortest = 0 if self.empty else 1
@@ -56,26 +56,25 @@ class Word:
         text = {"type": "string", "pattern": pattern, "minLength": shortest, "maxLength": self.longest}
         return {"anyOf": [text, {"type": "integer"}, {"type": "boolean"}]} if self.booleans else text
 
-    def _checker(self) -> Callable[[object], Text]:
-        matches = re.compile(self.pattern).fullmatch
+    @cached_property
+    def _matches(self) -> Callable[[str], object]:
+        return re.compile(self.pattern).fullmatch
 
-        def check(value: object) -> Text:
-            if self.booleans and isinstance(value, bool):
-                value = Text(str(value).lower())
-            if self.digits and isinstance(value, int) and hasattr(value, "text"):
-                value = Text(value.text, getattr(value, "span", None))
-            if not isinstance(value, str):
-                raise PydanticCustomError("wrong-type", "expected text")
-            if not value and not self.empty:
-                raise PydanticCustomError("invalid-value", "it is empty")
-            if len(value) > self.longest:
-                message = "it is {length} characters long; {longest} is the limit"
-                raise PydanticCustomError("too-long", message, {"length": len(value), "longest": self.longest})
-            if not matches(value):
-                raise PydanticCustomError("invalid-value", "{says}", {"says": self.says})
-            return value if isinstance(value, Text) else Text(value)
-
-        return check
+    def _checked(self, value: object) -> Text:
+        if self.booleans and isinstance(value, bool):
+            value = Text(str(value).lower())
+        if self.digits and isinstance(value, int) and hasattr(value, "text"):
+            value = Text(value.text, getattr(value, "span", None))
+        if not isinstance(value, str):
+            raise PydanticCustomError("wrong-type", "expected text")
+        if not value and not self.empty:
+            raise PydanticCustomError("invalid-value", "it is empty")
+        if len(value) > self.longest:
+            message = "it is {length} characters long; {longest} is the limit"
+            raise PydanticCustomError("too-long", message, {"length": len(value), "longest": self.longest})
+        if not self._matches(value):
+            raise PydanticCustomError("invalid-value", "{says}", {"says": self.says})
+        return value if isinstance(value, Text) else Text(value)
 
 
 @dataclass(frozen=True)
@@ -469,25 +468,36 @@ class Model(BaseModel):
     """A mapping in the YAML. Its place is `span`; equality is meaning and ignores it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-    _span: Span | None = PrivateAttr(default=None)
+    __slots__ = ("_span",)
+    if TYPE_CHECKING:
+        _span: Span | None
 
     @property
     def span(self) -> Span | None:
         """Where the mapping, or the text that stands for it, was written."""
-        return self._span
+        return getattr(self, "_span", None)
 
     @model_validator(mode="wrap")
     @classmethod
     def _keep_span(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         made = handler(value)
-        if isinstance(made, Model) and made._span is None:
-            made._span = getattr(value, "span", None)
+        if isinstance(made, Model) and made.span is None:
+            _put_span(made, getattr(value, "span", None))
         return made
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        _put_span(copied, self.span)
+        return copied
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__
 
     __hash__ = None  # type: ignore[assignment]
+
+
+_put_span = Model.__dict__["_span"].__set__
+"""Past pydantic, whose own private attributes cost as much as a model."""
 
 
 def _one_or_many(value: object) -> object:
@@ -755,7 +765,7 @@ class DutyUse(Model):
 def _from_short(cls: type[Model], value: Any, handler: ValidatorFunctionWrapHandler, whole: Any) -> Any:
     made = handler(whole)
     if isinstance(made, cls):
-        made._span = getattr(value, "span", None)
+        _put_span(made, getattr(value, "span", None))
     return made
 
 

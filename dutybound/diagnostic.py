@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
 T = TypeVar("T")
@@ -30,9 +30,11 @@ class Source:
     lines: tuple[str, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A place in a source. Line and column count from 1, in characters; the length is at least 1."""
+class Span(NamedTuple):
+    """A place in a source. Line and column count from 1, in characters; the length is at least 1.
+
+    A tuple, since each value of a file has one and a dataclass takes three times as long to make.
+    """
 
     source: Source
     line: int
@@ -56,11 +58,12 @@ class Span:
 class Text(str):
     """A string that knows where a user wrote it. Equality is meaning: the place takes no part in it."""
 
+    __slots__ = ("span",)
     span: Span | None
 
     def __new__(cls, value: str, span: Span | None = None) -> Text:
         """A text written at `span`; without one for a text of ours."""
-        text = super().__new__(cls, value)
+        text = str.__new__(cls, value)
         text.span = span
         return text
 

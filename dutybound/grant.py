@@ -7,9 +7,10 @@ ARNs with partition and account filled in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from dutybound import catalog, managed
 from dutybound.asked import Asked, Finding, Scope
@@ -98,34 +99,77 @@ def _level_statements(grant: LevelGrant, asked: Asked) -> Iterator[Statement]:
     prefixes = _service_prefixes(grant, asked)
     if not prefixes:
         return
-    candidates = [
-        action
-        for prefix in prefixes
-        for action in catalog.service(prefix).actions.values()
-        if action.level in grant.access
-    ]
-    chosen = _filtered(grant, candidates, asked)
+    wanted = _Wanted(
+        tuple(prefixes),
+        tuple(map(str, grant.access)),
+        tuple(map(str, grant.only)),
+        tuple(map(str, grant.except_)),
+        None if grant.resources is None else frozenset(map(str, grant.resources)),
+        grant.wide,
+        grant.shorten,
+    )
+    _check_chosen(grant, wanted, asked)
     if not _reasons_given(grant, asked, any(level not in LOOKING for level in grant.access)):
         return
+    parts = _parts(wanted)
     if grant.resources is None:
-        named = [a for a in chosen if a.types or grant.wide is not False]
-        yield from _statement(grant, asked, named, "*" if "*" in grant.service else prefixes[0], ("*",))
+        label = "*" if "*" in grant.service else prefixes[0]
+        for part in parts:
+            yield from _statement(grant, asked, part.actions, label, ("*",), (), part.patterns)
         return
     arns = _arns(grant.resources, prefixes, asked)
-    by_types: dict[tuple[str, ...], list[Action]] = {}
-    for action in chosen:
-        types = tuple(sorted({t for t in action.types if t in grant.resources}))
-        anywhere = not action.types and grant.wide is not False and (action.level in LOOKING or bool(grant.wide))
-        if types or anywhere:
-            by_types.setdefault(types, []).append(action)
-    _unused_types(grant.resources, {t for types in by_types for t in types}, arns, asked)
-    for types, actions in by_types.items():
+    _unused_types(grant.resources, {t for part in parts for t in part.types}, arns, asked)
+    for part in parts:
+        types = part.types
+        resources = {arn for t in types for arn in arns.get((part.service, t), ())} if types else {"*"}
+        if resources:
+            label = "".join(map(camel, types[:2])) + ("AndMore" if len(types) > 2 else "") or part.service
+            yield from _statement(grant, asked, part.actions, label, tuple(sorted(resources)), types, part.patterns)
+
+
+class _Wanted(NamedTuple):
+    """What a grant by level says, without the values of parameters: the same for everybody who has the duty."""
+
+    prefixes: tuple[str, ...]
+    levels: tuple[str, ...]
+    only: tuple[str, ...]
+    except_: tuple[str, ...]
+    types: frozenset[str] | None
+    wide: bool | None
+    shorten: bool
+
+
+class _Part(NamedTuple):
+    """Actions that one statement grants on resources of these types (none: on `*`), and the patterns for them."""
+
+    types: tuple[str, ...]
+    service: str
+    actions: tuple[Action, ...]
+    patterns: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def _parts(wanted: _Wanted) -> tuple[_Part, ...]:
+    """The actions that a grant by level takes in, by what they can be limited to and by service."""
+    chosen = _chosen(wanted.prefixes, wanted.levels, wanted.only, wanted.except_).left
+    grouped: dict[tuple[str, ...], list[Action]] = {}
+    if wanted.types is None:
+        grouped[()] = [a for a in chosen if a.types or wanted.wide is not False]
+    else:
+        for action in chosen:
+            types = tuple(sorted({t for t in action.types if t in wanted.types}))
+            anywhere = not action.types and wanted.wide is not False and (action.level in LOOKING or bool(wanted.wide))
+            if types or anywhere:
+                grouped.setdefault(types, []).append(action)
+    levels = catalog.RANK if wanted.shorten else LOOKING
+    if wanted.types is None:
+        return tuple(_Part((), "", tuple(actions), shortened(actions, levels)) for actions in grouped.values())
+    parts = []
+    for types, actions in grouped.items():
         for prefix in sorted({a.service for a in actions}):
-            here = [a for a in actions if a.service == prefix]
-            resources = {arn for t in types for arn in arns.get((prefix, t), ())} if types else {"*"}
-            if resources:
-                label = "".join(map(camel, types[:2])) + ("AndMore" if len(types) > 2 else "")
-                yield from _statement(grant, asked, here, label or prefix, tuple(sorted(resources)), types)
+            here = tuple(a for a in actions if a.service == prefix)
+            parts.append(_Part(types, prefix, here, shortened(here, levels)))
+    return tuple(parts)
 
 
 def _service_prefixes(grant: LevelGrant, asked: Asked) -> list[str]:
@@ -141,31 +185,57 @@ def _service_prefixes(grant: LevelGrant, asked: Asked) -> list[str]:
     return sorted(known)
 
 
-def _filtered(grant: LevelGrant, candidates: list[Action], asked: Asked) -> list[Action]:
+def _candidates(prefixes: Iterable[str], levels: Collection[str]) -> list[Action]:
+    """The actions of these services and access levels."""
+    return [a for prefix in prefixes for a in catalog.service(prefix).actions.values() if a.level in levels]
+
+
+class _Chosen(NamedTuple):
+    """The actions that `only` and `except` leave of the candidates, and the patterns that match none of these."""
+
+    candidates: int
+    left: tuple[Action, ...]
+    idle: frozenset[str]
+
+
+@lru_cache(maxsize=1024)
+def _chosen(
+    prefixes: tuple[str, ...], levels: tuple[str, ...], only: tuple[str, ...], except_: tuple[str, ...]
+) -> _Chosen:
+    candidates = _candidates(prefixes, levels)
     by_service: dict[str, list[Action]] = {}
     for action in candidates:
         by_service.setdefault(action.service, []).append(action)
     chosen = candidates
-    misses = 0
-    for key, patterns in (("only", grant.only), ("except", grant.except_)):
+    idle: set[str] = set()
+    for keep, patterns in ((True, only), (False, except_)):
         matched: set[Action] = set()
         for pattern in patterns:
             prefix, _, name = pattern.partition(":")
             near = candidates if prefix == "*" else by_service.get(prefix, [])
             matches = glob(name, True).fullmatch
             hits = [a for a in near if matches(a.name)]
-            if not hits and candidates:
-                _no_hit(key, pattern, candidates, asked)
-                misses += 1
             matched.update(hits)
+            if not hits:
+                idle.add(pattern)
         if patterns:
-            chosen = [a for a in chosen if (a in matched) == (key == "only")]
-    if not chosen and candidates and not misses:
-        asked.report("empty-grant", "a grant is left with no action at all", grant.span, "remove it, or widen it")
-    if not candidates and grant.service:
+            chosen = [a for a in chosen if (a in matched) == keep]
+    return _Chosen(len(candidates), tuple(chosen), frozenset(idle))
+
+
+def _check_chosen(grant: LevelGrant, wanted: _Wanted, asked: Asked) -> None:
+    """Report patterns that match nothing, and a grant that nothing is left of."""
+    found = _chosen(wanted.prefixes, wanted.levels, wanted.only, wanted.except_)
+    if not found.candidates:
         levels = ", ".join(grant.access)
         asked.report("empty-grant", f"no action has the access level {levels} there", grant.span, "remove the grant")
-    return chosen
+        return
+    for key, patterns in (("only", grant.only), ("except", grant.except_)):
+        for pattern in patterns if found.idle else ():
+            if pattern in found.idle:
+                _no_hit(key, pattern, _candidates(wanted.prefixes, wanted.levels), asked)
+    if not found.left and not found.idle:
+        asked.report("empty-grant", "a grant is left with no action at all", grant.span, "remove it, or widen it")
 
 
 def _no_hit(key: str, pattern: Text, candidates: Iterable[Action], asked: Asked) -> None:
@@ -224,7 +294,8 @@ def _action_statements(grant: ActionGrant, asked: Asked) -> Iterator[Statement]:
     used: set[str] = set()
     for _, here in sorted(by_service.items()):
         if grant.resources is None:
-            yield from _statement(grant, asked, [a for _, a in here], _first(here), ("*",))
+            named = [a for _, a in here]
+            yield from _statement(grant, asked, named, _first(here), ("*",), (), shortened(named, LOOKING))
             continue
         used |= {t for _, a in here for t in a.types}
         yield from _scoped_actions(grant, asked, here, arns)
@@ -259,7 +330,8 @@ def _scoped_actions(
             )
         if resources:  # none where each had an error of its own
             named = [a for _, a in here]
-            yield from _statement(grant, asked, named, _first(here), tuple(sorted(resources)), types)
+            patterns = shortened(named, LOOKING)
+            yield from _statement(grant, asked, named, _first(here), tuple(sorted(resources)), types, patterns)
 
 
 def _statement(
@@ -268,18 +340,17 @@ def _statement(
     actions: Iterable[Action],
     label: str,
     resources: tuple[str, ...],
-    types: Iterable[str] = (),
+    types: Iterable[str],
+    patterns: tuple[str, ...],
 ) -> Iterator[Statement]:
-    chosen = list(actions)
+    """The statement that grants actions, written as `patterns`, on resources of these types."""
     placed = conditions_of(grant.when, asked)
-    carried(placed, chosen, types, True, asked)
-    shorten = isinstance(grant, LevelGrant) and grant.shorten
-    short = shortened(chosen, catalog.RANK if shorten else LOOKING)
-    if short:
+    carried(placed, actions, types, True, asked)
+    if patterns:
         sid = f"{camel(asked.duty)}{'' if label == '*' else camel(label)}"
         conditions = tuple(p.condition for p in placed)
         yield Statement(
-            sid, "Allow", actions=short, resources=resources, conditions=conditions, origins=(asked.origin,)
+            sid, "Allow", actions=patterns, resources=resources, conditions=conditions, origins=(asked.origin,)
         )
 
 
@@ -557,5 +628,10 @@ def actions_named(names: Iterable[str]) -> set[Action]:
 
 def action_named(text: str) -> Action | None:
     """The action that a text (`service:Action`, in any case) names, or None."""
+    return _action_named(str(text))  # a text of the user's would keep the file that it stands in
+
+
+@lru_cache(maxsize=16384)
+def _action_named(text: str) -> Action | None:
     prefix, _, name = text.partition(":")
     return catalog.service(prefix).action(name) if prefix in catalog.services() else None

@@ -30,7 +30,7 @@ from dutybound.baseline import (
 )
 from dutybound.break_glass import break_glass, break_glass_stacks
 from dutybound.budget import budget, budgets_stack
-from dutybound.config import Configuration, DutyUse, Passwords, Team, TeamTrust, seconds
+from dutybound.config import Configuration, Duty, DutyUse, Passwords, Team, TeamTrust, seconds
 from dutybound.config import Role as RoleEntry
 from dutybound.diagnostic import Checked, Diagnostic, Severity, Span, Text, did_you_mean, in_order, quoted
 from dutybound.grant import Access, duty_access, example_use
@@ -117,6 +117,7 @@ class _Lowering:
         self.watch = detectors.watch(self.configuration, destination)
         self.parts = self.configuration.organization.parts
         self.issuers: set[str] = set()
+        self.denials: dict[str, list[Statement]] = {}
 
     def account(self) -> Account:
         """Everything that the configuration asks for in the accounts of the destination."""
@@ -284,9 +285,20 @@ class _Lowering:
                     self._check_alone(name, member.name)
 
     def _never(self, team: Team) -> list[Statement]:
-        own_keys = self.configuration.mfa.own_access_keys
         denied = [(use, self.duties[use.name]) for use in team.never if use.name in self.duties]
-        return [s for use, duty in denied for s in never(use, duty, own_keys, self.found, self.scope)]
+        return [s for use, duty in denied for s in self._denied_by(use, duty)]
+
+    def _denied_by(self, use: DutyUse, duty: Duty) -> list[Statement]:
+        """What `never` denies of a duty: the same for every team that names it, but for the line that does."""
+        if use.name not in self.denials:
+            before = len(self.found)
+            own_keys = self.configuration.mfa.own_access_keys
+            made = list(never(use, duty, own_keys, self.found, self.scope))
+            if len(self.found) > before:
+                return made  # each team has an error of its own
+            self.denials[str(use.name)] = made
+        origin = Origin(str(use.name), use.span or use.name.span, duty.span)
+        return [replace(s, origins=(origin,)) for s in self.denials[use.name]]
 
     def _team_role(self, name: Text, team: Team, policies: list[ManagedPolicy]) -> Iterator[Role]:
         """The role that stands for a team of the hub, if the team does anything here."""
@@ -705,11 +717,12 @@ def _distinct(statements: Iterable[Statement]) -> list[Statement]:
         merged[statement] = replace(statement, origins=there.origins + statement.origins) if there else statement
     shared = Counter(s.sid for s in merged)
     # By where and when it holds, so that an action more or less changes no Sid; by everything where that is the same.
-    places = Counter((s.sid, _digest(_where(s))) for s in merged)
+    places = Counter((s.sid, _digest(_where(s))) for s in merged if shared[s.sid] > 1)
     out = []
     for statement in merged.values():
-        sid, place = statement.sid, _where(statement)
+        sid = statement.sid
         if shared[sid] > 1:
+            place = _where(statement)
             told_by = place if places[sid, _digest(place)] == 1 else statement
             statement = replace(statement, sid=f"{sid}{_digest(told_by)}")
         out.append(statement)

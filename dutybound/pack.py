@@ -19,7 +19,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from dutybound.policy import Policy, Statement, minified, worst_size
 from dutybound.quotas import quota
@@ -56,6 +56,8 @@ class _Piece:
         if not self.cut:
             return self.statement
         kept = tuple(sorted(values))
+        if kept == self.cut:
+            return self.statement
         return replace(self.statement, resources=kept) if self.by_resources else replace(self.statement, actions=kept)
 
 
@@ -251,7 +253,13 @@ def _size(statement: Statement) -> int:
 
 
 def _list_size(values: Iterable[str]) -> int:
-    return sum(worst_size(minified(value)) + 1 for value in values)
+    return sum(map(_value_size, values))
+
+
+@lru_cache(maxsize=65536)
+def _value_size(value: str) -> int:
+    """Characters of a value with its quotes and comma. Teams with the same duty ask for the same ones again."""
+    return worst_size(minified(value)) + 1
 
 
 def _duty(statement: Statement) -> str:

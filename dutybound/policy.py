@@ -134,11 +134,16 @@ class Policy:
 
 def minified(value: object) -> str:
     """JSON without white space between tokens, keys in the order given."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _MINIFIED.encode(value)
+
+
+_MINIFIED = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def worst_size(text: str) -> int:
     """Length of a text once CloudFormation has filled in the longest partition and an account id."""
+    if "${AWS::" not in text:
+        return len(text)
     return len(text) + sum(text.count(token) * (len(value) - len(token)) for token, value in _LONGEST.items())
 
 

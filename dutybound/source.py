@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -269,13 +269,16 @@ class _Tree:
     def __init__(self, source: Source, budget: list[int], found: list[Diagnostic]) -> None:
         self.source, self.budget, self.found = source, budget, found
         self.anchors: dict[str, tuple[Value, int]] = {}
+        self.next: Callable[[], Any] = lambda: None
+        """The parser's next event."""
 
     def build(self, text: str) -> Fields | None:
         """The file's mapping, or None (with a diagnostic) for a file that is no mapping."""
-        events = iter(yaml.parse(text, Loader=_Loader))
+        parser = _Loader(text)
+        self.next = parser.get_event
         start = Span(self.source, 1, 1)
         documents: list[tuple[Value, Span]] = []
-        for event in events:
+        while (event := self.next()) is not None:
             if isinstance(event, yaml.DocumentStartEvent):
                 if documents:
                     span = self._span(event)
@@ -285,7 +288,7 @@ class _Tree:
                         span,
                         "remove this line and merge the documents",
                     )
-                documents.append(self._value(next(events), events, 0)[:2])
+                documents.append(self._value(self.next(), 0)[:2])
         value, span = documents[0] if documents else (None, start)
         if isinstance(value, Fields):
             return value
@@ -305,9 +308,9 @@ class _Tree:
 
     def _span(self, event: Any) -> Span:
         start, end = event.start_mark, event.end_mark
-        one_line = start.line == end.line
-        length = end.column - start.column if one_line else len(self.source.lines[start.line]) - start.column
-        return Span(self.source, start.line + 1, start.column + 1, max(1, length))
+        line, column = start.line, start.column
+        length = (end.column if line == end.line else len(self.source.lines[line])) - column
+        return Span(self.source, line + 1, column + 1, length if length > 1 else 1)
 
     def _spend(self, values: int, span: Span) -> None:
         self.budget[0] -= values
@@ -319,7 +322,7 @@ class _Tree:
                 "write the values out, or remove the aliases",
             )
 
-    def _value(self, event: Any, events: Iterator[Any], depth: int) -> tuple[Value, Span, int]:
+    def _value(self, event: Any, depth: int) -> tuple[Value, Span, int]:
         """The value that starts with this event, its place, and how many values it holds."""
         span = self._span(event)
         self._spend(1, span)
@@ -340,37 +343,32 @@ class _Tree:
                 span,
                 "remove the tag",
             )
-        value, size = self._plain(event, events, span, depth)
+        size = 1
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event, span)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value, size = self._items(Items(span), depth)
+        else:
+            value, size = self._fields(Fields(span), depth)
         if event.anchor:
             self.anchors[event.anchor] = (value, size)
         return value, span, size
 
-    def _plain(self, event: Any, events: Iterator[Any], span: Span, depth: int) -> tuple[Value, int]:
-        if isinstance(event, yaml.ScalarEvent):
-            return _scalar(event, span), 1
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self._items(events, Items(span), depth)
-        return self._fields(events, Fields(span), depth)
-
-    def _items(self, events: Iterator[Any], items: Items, depth: int) -> tuple[Items, int]:
+    def _items(self, items: Items, depth: int) -> tuple[Items, int]:
         size = 1
-        for event in events:
-            if isinstance(event, yaml.SequenceEndEvent):
-                break
-            value, span, inner = self._value(event, events, depth + 1)
+        while not isinstance(event := self.next(), yaml.SequenceEndEvent):
+            value, span, inner = self._value(event, depth + 1)
             items.append(value)
             items.spans.append(span)
             size += inner
         return items, size
 
-    def _fields(self, events: Iterator[Any], fields: Fields, depth: int) -> tuple[Fields, int]:
+    def _fields(self, fields: Fields, depth: int) -> tuple[Fields, int]:
         size = 1
         merged: list[Fields] = []
-        for event in events:
-            if isinstance(event, yaml.MappingEndEvent):
-                break
-            key, at, _ = self._value(event, events, depth + 1)
-            value, span, inner = self._value(next(events), events, depth + 1)
+        while not isinstance(event := self.next(), yaml.MappingEndEvent):
+            key, at, _ = self._value(event, depth + 1)
+            value, span, inner = self._value(self.next(), depth + 1)
             size += 1 + inner
             if key == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
                 merged += self._merge_sources(value, span)
@@ -437,7 +435,7 @@ def _merged(files: list[Fields], found: list[Diagnostic]) -> Fields:
         for key, value in file.items():
             there = whole.get(key)
             if key not in whole:
-                whole.put(key, _copied(value), file.spans[key])
+                whole.put(key, value, file.spans[key])
             elif isinstance(there, Fields) and isinstance(value, Fields):
                 _join(there, value, found)
             elif isinstance(there, Items) and isinstance(value, Items):

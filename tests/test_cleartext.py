@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dutybound import diagnostic
-from dutybound.cleartext import cleartext_errors
+from dutybound.cleartext import _SHAPES, cleartext_errors, may_hold_secrets
 from dutybound.compiler import compile_text
 from dutybound.diagnostic import Source
 from dutybound.source import loads
@@ -47,6 +47,13 @@ def test_nothing_repeats_a_secret(secret: str, around: str) -> None:
         repr(checked.diagnostics),
     ):
         assert secret not in shown
+
+
+@given(st.from_regex(_SHAPES), st.text(), st.text())
+def test_the_quick_look_misses_no_shape(shaped: str, before: str, after: str) -> None:
+    """Whatever stands around it, and whether or not its line is a secret in the end."""
+    text = before + shaped + after
+    assert may_hold_secrets(text) or _SHAPES.search(text) is None
 
 
 def test_a_private_key_on_one_line() -> None:
