@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ _UNKNOWN = "unknown-"
 """How the text begins that stands for a gap."""
 _ALONE = "template"
 """The stack of a template by itself: that of the other side, whatever the files are called."""
+_MOST_LEVELS = 80
+_MOST_VALUES = 1_000_000
+"""More than a template of 1 MB has, which is the most that CloudFormation takes."""
 _PSEUDO = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": PARTITION,
@@ -122,17 +126,25 @@ def _by_name(entry: tuple[str | None, object]) -> str:
     return entry[0] or ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Stack:
     name: str
     region: str
     file: str
     body: Mapping[str, Any]
 
-    @property
-    def resources(self) -> Mapping[str, Any]:
-        resources = self.body.get("Resources")
-        return resources if isinstance(resources, dict) else {}
+    @cached_property
+    def resources(self) -> Mapping[str, Mapping[str, Any]]:
+        """Those that are mappings, as every resource is."""
+        return {name: one for name, one in self.section("Resources").items() if isinstance(one, dict)}
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A part of the template; an empty one where it is no mapping."""
+        return _mapping(self.body.get(name))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -164,8 +176,8 @@ def _stacks(path: Path, found: list[Diagnostic]) -> Iterator[tuple[str | None, _
 def _assembly(folder: Path, found: list[Diagnostic]) -> Iterator[tuple[str | None, _Stack]]:
     """The stacks of a cloud assembly and of those in it (AWS CDK, cloud-assembly-schema)."""
     manifest = _body(folder / "manifest.json", found) or {}
-    for artifact, one in sorted(manifest.get("artifacts", {}).items()):
-        properties = one.get("properties", {})
+    for artifact, one in sorted(_mapping(manifest.get("artifacts")).items()):
+        one, properties = _mapping(one), _mapping(_mapping(one).get("properties"))
         if one.get("type") == "cdk:cloud-assembly":
             yield from _assembly(folder / str(properties.get("directoryName")), found)
         if one.get("type") != "aws:cloudformation:stack":
@@ -191,10 +203,32 @@ def _body(file: Path, found: list[Diagnostic]) -> dict[str, Any] | None:
     except ValueError as error:
         found.append(_unreadable(file, str(error)))
         return None
+    except RecursionError:
+        found.append(_unreadable(file, "it is nested more deeply than any template"))
+        return None
     if not isinstance(body, dict):
         found.append(_unreadable(file, "it is no template: the whole of it must be a mapping"))
         return None
+    if why := _refused(body):
+        found.append(_unreadable(file, why))
+        return None
     return body
+
+
+def _refused(body: Mapping[str, Any]) -> str:
+    """Why something is no template; empty if it may be one. YAML can hold itself, and grow without end by aliases."""
+    left: list[tuple[int, object]] = [(0, body)]
+    seen = 0
+    while left:
+        level, value = left.pop()
+        inner = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+        seen += len(inner)
+        if level > _MOST_LEVELS:
+            return "it is nested more deeply than any template"
+        if seen > _MOST_VALUES:
+            return "it has more values than any template"
+        left += [(level + 1, one) for one in inner]
+    return ""
 
 
 # --- one account ----------------------------------------------------------------------------------------------------
@@ -211,6 +245,10 @@ class _Reader:
         self.managed: dict[tuple[str, str], list[str]] = {}
         self.groups_of: dict[str, list[str]] = {}
         self.named: set[str] = set()
+        self.under_way: set[int] = set()
+        """The functions that are being worked out, by their place in memory."""
+        self.level = 0
+        """How deep the value is that is being worked out."""
 
     def read(self) -> Checked[Reading]:
         for stack in self.stacks.values():
@@ -251,7 +289,7 @@ class _Reader:
     def _of(self, kind: str) -> Iterator[tuple[_Stack, str, Mapping[str, Any]]]:
         for stack in self.stacks.values():
             for name, resource in sorted(stack.resources.items()):
-                if isinstance(resource, dict) and resource.get("Type") == kind:
+                if resource.get("Type") == kind:
                     yield stack, name, resource
 
     def _look_at(self, stack: _Stack) -> None:
@@ -259,13 +297,13 @@ class _Reader:
         if "Transform" in stack.body:
             self.gap(stack.file, f"the transform {_shown(stack.body['Transform'])}", stack.body)
         for name, resource in stack.resources.items():
-            kind = str(resource.get("Type")) if isinstance(resource, dict) else ""
+            kind = str(resource.get("Type"))
             if kind not in _READ and _DECIDES.search(kind):
                 self.gap(f"{stack.file}: {name}", f"a resource of type {kind}", [name, resource])
             elif kind in _READ and "Condition" in resource:
-                condition = stack.body.get("Conditions", {}).get(resource["Condition"])
-                what = f"whether the condition {resource['Condition']} holds"
-                self.gap(f"{stack.file}: {name}", what, [name, condition])
+                asked = _shown(resource["Condition"])
+                condition = stack.section("Conditions").get(asked)
+                self.gap(f"{stack.file}: {name}", f"whether the condition {asked} holds", [name, condition])
 
     # -- policies
 
@@ -478,6 +516,15 @@ class _Value:
 
     def value(self, value: object) -> Any:
         """Any value: mappings and lists of it too. A function that is not known becomes the text of a gap."""
+        if self.reader.level >= _MOST_LEVELS:
+            return self._gap("a value that leads too far", value)
+        self.reader.level += 1
+        try:
+            return self._worked_out(value)
+        finally:
+            self.reader.level -= 1
+
+    def _worked_out(self, value: object) -> Any:
         if isinstance(value, list):
             listed = [self.value(one) for one in value]
             return [one for one in listed if one is not _NOTHING]
@@ -488,7 +535,7 @@ class _Value:
         if len(value) == 1:
             (name, inner), *_ = value.items()
             if name in _FUNCTIONS:
-                return self._function(name, inner)
+                return self._function(name, inner, id(value))
             if name.startswith("Fn::") or (name == "Condition" and isinstance(inner, str)):
                 return self._gap(name, [inner, self._conditions_in(inner)])
         pairs = ((key, self.value(inner)) for key, inner in value.items())
@@ -520,13 +567,19 @@ class _Value:
     def _conditions_in(self, inner: object) -> object:
         """What Fn::If asks, so that another condition under the same name is another gap."""
         name = inner[0] if isinstance(inner, list) and inner else inner
-        return self.stack.body.get("Conditions", {}).get(name) if isinstance(name, str) else None
+        return self.stack.section("Conditions").get(name) if isinstance(name, str) else None
 
-    def _function(self, name: str, inner: Any) -> Any:
+    def _function(self, name: str, inner: Any, place: int) -> Any:
+        """The value of a function; what is asked for while it is worked out already, CloudFormation refuses."""
+        if place in self.reader.under_way:
+            return self._gap(f"{name} of itself", inner)
+        self.reader.under_way.add(place)
         try:
             return _FUNCTIONS[name](self, inner)
         except (KeyError, IndexError, TypeError, ValueError):
             return self._gap(name, inner)
+        finally:
+            self.reader.under_way.remove(place)
 
     def _ref(self, inner: Any) -> Any:
         if inner == "AWS::NoValue":
@@ -535,8 +588,8 @@ class _Value:
             return self.stack.region if inner == "AWS::Region" else self.stack.name
         if inner in _PSEUDO:
             return _PSEUDO[inner]
-        if inner in self.stack.body.get("Parameters", {}):
-            return self._gap(f"the parameter {inner}", [inner, self.stack.body["Parameters"][inner]])
+        if inner in self.stack.section("Parameters"):
+            return self._gap(f"the parameter {inner}", [inner, self.stack.section("Parameters")[inner]])
         resource = self.stack.resources[inner]
         if resource.get("Type") in _REF_IS_ARN:
             return self.arn(inner, resource)
@@ -585,14 +638,14 @@ class _Value:
 
     def _find_in_map(self, inner: Any) -> Any:
         name, first, second = map(self.text, inner)
-        return self.value(self.stack.body["Mappings"][name][first][second])
+        return self.value(self.stack.section("Mappings")[name][first][second])
 
     def _import(self, inner: Any) -> Any:
         wanted = self.text(inner)
         for stack in self.reader.stacks.values():
-            for output in stack.body.get("Outputs", {}).values():
+            for output in map(_mapping, stack.section("Outputs").values()):
                 at = _Value(self.reader, stack, "Outputs")
-                if at.text(output.get("Export", {}).get("Name")) == wanted:
+                if at.text(_mapping(output.get("Export")).get("Name")) == wanted:
                     return at.value(output["Value"])
         raise KeyError(wanted)
 

@@ -175,6 +175,43 @@ def test_exports_are_followed_between_stacks(tmp_path: Path) -> None:
     assert [(a.gained, a.names, a.actions) for a in found.access] == [(True, ("reader",), ("s3:DeleteObject",))]
 
 
+BOMB = "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 9))
+GROUP, USER = {"Type": "AWS::IAM::Group"}, {"Type": "AWS::IAM::User"}
+
+
+@pytest.mark.parametrize(
+    ("body", "gap"),
+    [
+        ({"Resources": {"Team": {**GROUP, "Properties": {"GroupName": {"Ref": "Team"}}}}}, "Ref of itself"),
+        (
+            {
+                "Resources": {"Team": {**GROUP, "Properties": {"GroupName": {"Fn::ImportValue": "x"}}}},
+                "Outputs": {"X": {"Value": {"Fn::ImportValue": "x"}, "Export": {"Name": "x"}}, "Y": []},
+            },
+            "Fn::ImportValue of itself",
+        ),
+        (
+            {
+                "Resources": {
+                    f"G{i}": {**GROUP, "Properties": {"GroupName": {"Fn::Sub": f"a${{G{i + 1}}}"}}} for i in range(400)
+                }
+            },
+            "a value that leads too far",
+        ),
+        ({"Resources": {"Tom": {**USER, "Properties": {"Groups": [{"Ref": "T"}]}}, "T": [{}]}}, "Ref"),
+        ({"Resources": {"Tom": {**USER, "Condition": {"a": {}}}}}, 'whether the condition {"a": {}} holds'),
+        ({"Resources": {"Tom": {**USER, "Condition": "A"}}, "Conditions": []}, "whether the condition A holds"),
+    ],
+)
+def test_what_cloudformation_would_refuse_is_a_gap(body: dict[str, Any], gap: str, tmp_path: Path) -> None:
+    """References to themselves, ever further, or to what is no resource."""
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(body), encoding="utf-8")
+    ((checked),) = read(file).values()
+    assert checked.value is not None
+    assert gap in {one.what for one in checked.value.gaps}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -183,6 +220,10 @@ def test_exports_are_followed_between_stacks(tmp_path: Path) -> None:
         ("broken.yaml", "a: [b", "line"),
         ("list.json", "[1]", "mapping"),
         ("other.yaml", "version: 1\n", "no Resources"),
+        ("deep.json", '{"Resources": ' + '{"a": ' * 90 + "1" + "}" * 91, "nested"),
+        ("deeper.json", '{"Resources": ' + "[" * 100_000, "nested"),
+        ("itself.yaml", "Resources: &a\n  b: *a\n", "nested"),
+        ("bomb.yaml", f"Resources: {{a: 1}}\nx0: &x0 [1]\n{BOMB}", "more values"),
     ],
 )
 def test_what_is_no_template_is_said(name: str, content: str | None, says: str, tmp_path: Path) -> None:
