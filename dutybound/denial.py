@@ -57,8 +57,9 @@ _WHO = re.compile(
 _END = (
     r",?\s+with\s+an\s+explicit\s+deny|,?\s+because\s+(?:no|the)\s+[\w\s-]{1,60}\sallows|\.?\s+Encoded\s|</\w+>"
     r"|\.?\s+\((?:Service|RequestToken|Status)\b"
+    r"|,?\s+because(?:\s+(?:no|the)\b[\w\s-]{0,60})?\Z|,?\s+with\s+an(?:\s+explicit)?\Z"
 )
-"""What follows a resource: AWS's reason, or what a tool put behind the message."""
+"""What follows a resource: AWS's reason, whole or cut off, or what a tool put behind the message."""
 _ON = re.compile(
     rf"\s*,?\s*on\s+(?:the\s+)?resource:?\s+(?:\"(?P<quoted>[^\"\n]+)\"(?={_END}|[\s.,;\"]|$)|(?P<on>[^\n]+?)(?={_END}|\n|$))",
     re.IGNORECASE,

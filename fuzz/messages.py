@@ -228,7 +228,8 @@ def decodes(text: str) -> bool:
     plain = text.replace("\\", "")
     for name in ("principal", "resource"):
         mine = str(getattr(found, name))
-        check(json.dumps(mine).replace("\\", "").strip('"') in plain, f"a {name} from nowhere", f"{mine}\n{text}")
+        written = {json.dumps(mine, ensure_ascii=ascii_).replace("\\", "").strip('"') for ascii_ in (True, False)}
+        check(any(one in plain for one in written), f"a {name} from nowhere", f"{mine}\n{text}")
     _explained(found)
     return True
 
@@ -280,7 +281,9 @@ def event(dice: random.Random) -> str:
         # Somebody of a similar name: nothing that names break-glass is left.
         renamed = _NAMES.sub(lambda found: f"x{found[0]}x".replace("glass", "gloss"), json.dumps(detail))
         if renamed != json.dumps(detail):
-            case["detail"], case["fires"] = json.loads(renamed), []
+            # Whoever calls as root is heard, whomever it is about.
+            case["detail"] = json.loads(renamed)
+            case["fires"] = [rule for rule in case["fires"] if rule == "break-glass-root"]
     return json.dumps({key: case[key] for key in ("detail-type", "detail", "fires")})
 
 

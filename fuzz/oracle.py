@@ -164,15 +164,16 @@ def _scoped(
         yield Piece(frozenset({name.lower()}), ("*",), certain)
         return
     texts = {str(kind): written for kind, written in resources.items()}
-    arns = [
-        _arn(service.types[kind].arn, value)
+    wanted = [
+        (service.types[kind].arn, value)
         for kind in action.types
         if kind in texts and kind in service.types
         for text in texts[kind]
         for value in _filled(str(text), values)
     ]
-    if arns:
-        yield Piece(frozenset({name.lower()}), tuple(arns), certain and not any("${" in a for a in arns))
+    if wanted:
+        arns = tuple(_arn(*one) for one in wanted)
+        yield Piece(frozenset({name.lower()}), arns, certain and not any("${" in text for _, text in wanted))
     elif not action.types and anywhere:
         yield Piece(frozenset({name.lower()}), ("*",), certain)
 
