@@ -14,7 +14,7 @@ evaluation"; KMS Developer Guide, "Key policies in AWS KMS".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import lru_cache
@@ -667,17 +667,25 @@ def in_account(policy: Policy, account_id: str, partition: str = "aws") -> Polic
     def fill(values: Values) -> Values:
         return tuple(filled(v, account_id, partition) for v in values)
 
+    return replace(policy, statements=tuple(_with_texts(s, fill) if _has_blanks(s) else s for s in policy.statements))
+
+
+def _has_blanks(statement: Statement) -> bool:
+    """Whether a statement holds what CloudFormation fills in: most hold nothing of it."""
+    texts = (
+        *(statement.resources, statement.not_resources),
+        *(c.values for c in statement.conditions),
+        *(p.values for p in (*statement.principals, *statement.not_principals)),
+    )
+    return any("${AWS::" in value for values in texts for value in values)
+
+
+def _with_texts(statement: Statement, fill: Callable[[Values], Values]) -> Statement:
     return replace(
-        policy,
-        statements=tuple(
-            replace(
-                s,
-                resources=fill(s.resources),
-                not_resources=fill(s.not_resources),
-                conditions=tuple(replace(c, values=fill(c.values)) for c in s.conditions),
-                principals=tuple(replace(p, values=fill(p.values)) for p in s.principals),
-                not_principals=tuple(replace(p, values=fill(p.values)) for p in s.not_principals),
-            )
-            for s in policy.statements
-        ),
+        statement,
+        resources=fill(statement.resources),
+        not_resources=fill(statement.not_resources),
+        conditions=tuple(replace(c, values=fill(c.values)) for c in statement.conditions),
+        principals=tuple(replace(p, values=fill(p.values)) for p in statement.principals),
+        not_principals=tuple(replace(p, values=fill(p.values)) for p in statement.not_principals),
     )
