@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-import aws_cdk as cdk
-
 from dutybound.clock import today
 from dutybound.compiler import compile_deployment
 from dutybound.diagnostic import render_all
+
+try:
+    import aws_cdk as cdk
+except ImportError as error:
+    sys.exit(f"app.py: {error}; 'make synth' installs all that it needs")
+except Exception:  # whatever comes of starting Node, which the CDK does when it is imported
+    node = shutil.which("node")
+    found = f"{node} is not that" if node else "there is none on the PATH"
+    print(f"app.py: the AWS CDK needs Node.js 22 or newer, and {found}; 'make synth' brings one", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(1)  # the CDK's own end would complain that Node is gone
 from stacks import build
 
 

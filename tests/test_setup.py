@@ -9,11 +9,13 @@ import os
 import re
 import runpy
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -240,23 +242,88 @@ def cli_of(root: Path, version: str) -> None:
     (root / "package.json").write_text(json.dumps({"devDependencies": {"aws-cdk": "1.0.0"}}))
 
 
-def test_an_interrupted_synthesis_leaves_the_output(tmp_path: Path) -> None:
-    (tmp_path / "tools").mkdir()
+def test_a_cdk_that_says_nothing_is_named(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = executable(output.parent / "cdk", "exit 7")
+    assert cdk.synth([str(fake)], []) == 7
+    assert f"exit code 7 and said nothing; cdk.out is as it was. Is {fake} broken?" in capsys.readouterr().out
+    assert [p.name for p in output.iterdir()] == ["old"]
+
+
+def checkout(place: Path, node: str) -> dict[str, str]:
+    """A folder with the tools, a pinned CDK command line, an old cdk.out, and a Node of ours on the PATH returned."""
+    (place / "tools").mkdir(parents=True)
     for name in ("__init__.py", "install.py", "cdk.py"):
-        shutil.copy(ROOT / "tools" / name, tmp_path / "tools")
-    executable(tmp_path / "bin" / "npm", "")
-    executable(
-        tmp_path / "bin" / "node", 'if [ "$1" = --version ]; then echo v24.0.0; else kill -INT $PPID; sleep 1; fi'
-    )
-    cli_of(tmp_path, "1.0.0")
-    (tmp_path / "cdk.out").mkdir()
-    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        shutil.copy(ROOT / "tools" / name, place / "tools")
+    executable(place / "bin" / "npm", "")
+    executable(place / "bin" / "node", f'if [ "$1" = --version ]; then echo v24.0.0; exit; fi; {node}')
+    cli_of(place, "1.0.0")
+    (place / "cdk.out").mkdir()
+    (place / "cdk.out" / "old").touch()
+    return {**os.environ, "PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+
+SLOW_NODE = 'mkdir -p "$6"; for n in 1 2 3 4 5 6; do echo $n > "$6/new$n"; sleep 0.02; done'
+CALL = "import os, sys; sys.path.insert(0, os.getcwd()); from tools.cdk import main; sys.exit(main(['synth']))"
+SYNTH = (sys.executable, "-c", CALL)
+OLD, NEW = {"old"}, {f"new{n}" for n in range(1, 7)}
+
+
+def test_a_killed_synthesis_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+    """Whenever the power goes: never half of it; and the next run takes away what was left."""
+    env = checkout(tmp_path, SLOW_NODE)
+    found = []
+    for moment in (0.05, 0.12, 0.16, 0.2, 0.24, 0.28, 0.32, 0.4):
+        child = subprocess.Popen(SYNTH, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(moment)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        found.append({p.name for p in (tmp_path / "cdk.out").iterdir()})
+    assert all(names in (OLD, NEW) for names in found), found
+    assert subprocess.run(SYNTH, cwd=tmp_path, env=env, capture_output=True, check=False).returncode == 0
+    assert {p.name for p in (tmp_path / "cdk.out").iterdir()} == NEW
+    assert [p.name for p in (tmp_path / "build").iterdir()] == ["setup.lock"]
+
+
+def test_two_syntheses_at_once_leave_a_whole_one(tmp_path: Path) -> None:
+    env = checkout(tmp_path, SLOW_NODE)
+    children = [subprocess.Popen(SYNTH, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [child.wait() for child in children] == [0, 0, 0]
+    assert {p.name for p in (tmp_path / "cdk.out").iterdir()} == NEW
+    assert [p.name for p in (tmp_path / "build").iterdir()] == ["setup.lock"]
+
+
+def test_another_version_of_the_cdk_is_named(tmp_path: Path) -> None:
+    env = checkout(tmp_path, "exit 0")
+    shutil.rmtree(tmp_path / "node_modules")
+    (tmp_path / "package.json").unlink()
+    cli_of(tmp_path, "0.9.0")
+    (tmp_path / "package.json").write_text(json.dumps({"devDependencies": {"aws-cdk": "1.0.0"}}))
+    run = subprocess.run(SYNTH, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith("node_modules holds the CDK command line 0.9.0, but 1.0.0 is pinned")
+    assert {p.name for p in (tmp_path / "cdk.out").iterdir()} == OLD
+
+
+@pytest.mark.parametrize("script", ["exit 3", "kill -SEGV $$", "echo hello", None])
+def test_the_app_names_a_node_that_is_broken(script: str | None, tmp_path: Path) -> None:
+    """One line and no traceback, where somebody runs app.py without make."""
+    if script is not None:
+        executable(tmp_path / "node", script)
+    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin" if script else str(tmp_path)}
+    run = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    what = f"{tmp_path / 'node'} is not that" if script else "there is none on the PATH"
+    assert run.stderr == f"app.py: the AWS CDK needs Node.js 22 or newer, and {what}; 'make synth' brings one\n"
+
+
+def test_an_interrupted_synthesis_leaves_the_output(tmp_path: Path) -> None:
+    env = checkout(tmp_path, "kill -INT $PPID; sleep 1")
     # A worker of xdist may ignore the signal, and a child inherits that.
     listening = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     stopped = subprocess.run(
         [sys.executable, "-c", listening + "from tools.cdk import main; sys.exit(main(['synth']))"],
         cwd=tmp_path,
-        env={**os.environ, "PATH": path},
+        env=env,
         capture_output=True,
         text=True,
         check=False,

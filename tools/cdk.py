@@ -35,12 +35,17 @@ def put_in_place(new: Path, old: Path) -> None:
 
 def run_quietly(command: Sequence[str], environment: dict[str, str]) -> int:
     """Run the CDK and pass on what it says, without the lines that do not help here."""
+    silent = True
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as child:
         for line in child.stderr or ():
             if not _NOISE.search(line):
+                silent = False
                 sys.stderr.buffer.write(line)
                 sys.stderr.flush()
-    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+    code = child.returncode if child.returncode >= 0 else 128 - child.returncode
+    if code and silent:
+        say(f"The CDK ended with exit code {code} and said nothing; cdk.out is as it was. Is {command[0]} broken?")
+    return code
 
 
 def synth(cdk: Sequence[str], arguments: Sequence[str]) -> int:
