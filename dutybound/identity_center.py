@@ -145,7 +145,13 @@ def trust_in_team(path: str, sets: Iterable[str], origins: tuple[Origin, ...]) -
     return Policy((replace(statement, origins=origins),))
 
 
-def without_user_names(who: str, statements: Iterable[Statement], found: list[Diagnostic]) -> Iterator[Statement]:
+NAMELESS = "take the duty away; devices and passwords are managed in the access portal of Identity Center"
+"""What to do about a duty that is about one's own IAM user, where nobody has one."""
+
+
+def without_user_names(
+    who: str, statements: Iterable[Statement], found: list[Diagnostic], hint: str = NAMELESS
+) -> Iterator[Statement]:
     """Statements without those that allow by `${aws:username}`, which no session of a role has: they never match."""
     lost: dict[str, tuple[Statement, Origin]] = {}
     for statement in statements:
@@ -156,9 +162,10 @@ def without_user_names(who: str, statements: Iterable[Statement], found: list[Di
         else:
             yield statement
     for duty, (statement, origin) in sorted(lost.items(), key=lambda entry: entry[0]):
-        message = f"{who}: duty {quoted(duty)} is about one's own IAM user ('${{aws:username}}'), which nobody has in "
-        message += f"Identity Center; it is left out: {', '.join(statement.actions[:2])}"
-        hint = "take the duty away; devices and passwords are managed in the access portal of Identity Center"
+        message = (
+            f"{who}: duty {quoted(duty)} is about one's own IAM user ('${{aws:username}}'), which no session of a "
+        )
+        message += f"role has; what it allows by that is left out: {', '.join(statement.actions[:2])}"
         found.append(Diagnostic("no-user-name", message, origin.asked, hint, severity="warning"))
 
 

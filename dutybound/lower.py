@@ -307,7 +307,9 @@ class _Lowering:
             return
         who = f"team {quoted(name)}"
         access = self._access(f"team {name}", uses)
-        access = replace(access, statements=tuple(proved(access.statements)))
+        hint = f"give it where its people are users alone: 'in: {{{self.configuration.organization.hub}: [...]}}'"
+        named = identity_center.without_user_names(who, proved(access.statements), self.found, hint)
+        access = replace(access, statements=tuple(named))
         self._check_mfa(who, access, "its trust asks for MFA already: give it a duty that asks for no fresh one")
         if len(TEAM_PATH) + len(name) > SWITCHED_NAME:
             message = f"{who}: people could not switch to its role in the console: its path and name have "

@@ -471,3 +471,30 @@ def test_the_order_of_accounts_means_nothing() -> None:
     assert [d.name for d in found] == sorted(str(d.name) for d in found)
     for one in found:
         assert [t.name for t in one.targets] == sorted(t.name for t in one.targets)
+
+
+def test_what_is_about_ones_own_user_is_left_out_of_roles() -> None:
+    """A role's session has no user name: said once, and kept in the hub, where people are users."""
+    text = """\
+version: 1
+organization: {name: acme, owner: it@acme.example, home_region: eu-west-1, hub: identity}
+accounts:
+  identity: {id: "111122223333", environment: shared}
+  dev: {id: "222233334444", environment: development}
+break_glass: {users: [red, blue], alert: [it@acme.example]}
+teams:
+  admins: {purpose: Help, members: [maria], duties: [administer]}
+  dev: {purpose: x, members: [maria], duties: [rotate-own-keys, view-metrics]}
+"""
+    hub, member = (compile_text(text, environment=name) for name in ("identity", "development"))
+    told = [d for d in member.diagnostics if d.name == "no-user-name"]
+    assert [(d.severity, d.hint) for d in told] == [
+        ("warning", "give it where its people are users alone: 'in: {identity: [...]}'")
+    ]
+    assert not [d for d in hub.diagnostics if d.name == "no-user-name"]
+    for checked, there in ((hub, True), (member, False)):
+        assert checked.value is not None
+        (account,) = checked.value.accounts
+        statements = [s for p in account.policies if p.name == "team-dev" for s in p.policy.statements]
+        assert any(o.duty == "view-metrics" for s in statements for o in s.origins)
+        assert any("iam:CreateAccessKey" in s.actions for s in statements) == there
