@@ -35,7 +35,7 @@ _UNKNOWN = "unknown-"
 _ALONE = "template"
 """The stack of a template by itself: that of the other side, whatever the files are called."""
 _MOST_LEVELS = 80
-_MOST_VALUES = 1_000_000
+_MOST_VALUES = 500_000
 """More than a template of 1 MB has, which is the most that CloudFormation takes."""
 _PSEUDO = {
     "AWS::AccountId": ACCOUNT,
