@@ -57,7 +57,7 @@ _WHO = re.compile(
 _END = (
     r",?\s+with\s+an\s+explicit\s+deny|,?\s+because\s+(?:no|the)\s+[\w\s-]{1,60}\sallows|\.?\s+Encoded\s|</\w+>"
     r"|\.?\s+\((?:Service|RequestToken|Status)\b"
-    r"|,?\s+because(?:\s+(?:no|the)\b[\w\s-]{0,60})?\Z|,?\s+with\s+an(?:\s+explicit)?\Z"
+    r"|,?\s+because(?:\s+(?:no|the)\b[\w\s-]{0,60})?\Z|,?\s+bec(?:a(?:us?)?)?\Z|,?\s+with\s+an(?:\s+explicit)?\Z"
 )
 """What follows a resource: AWS's reason, whole or cut off, or what a tool put behind the message."""
 _ON = re.compile(
