@@ -17,7 +17,7 @@ try:
 except ImportError as error:
     sys.exit(f"app.py: {error}; 'make synth' installs all that it needs")
 except Exception:  # whatever comes of starting Node, which the CDK does when it is imported
-    node = shutil.which("node")
+    node = os.environ.get("JSII_NODE") or shutil.which("node")
     found = f"{node} is not that" if node else "there is none on the PATH"
     print(f"app.py: the AWS CDK needs Node.js 22 or newer, and {found}; 'make synth' brings one", file=sys.stderr)
     sys.stderr.flush()

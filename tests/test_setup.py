@@ -309,7 +309,8 @@ def test_the_app_names_a_node_that_is_broken(script: str | None, tmp_path: Path)
     """One line and no traceback, where somebody runs app.py without make."""
     if script is not None:
         executable(tmp_path / "node", script)
-    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin" if script else str(tmp_path)}
+    mine = {name: value for name, value in os.environ.items() if name != "JSII_NODE"}
+    env = {**mine, "PATH": f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin" if script else str(tmp_path)}
     run = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     what = f"{tmp_path / 'node'} is not that" if script else "there is none on the PATH"
